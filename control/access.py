@@ -1,0 +1,28 @@
+"""The one gate: who may do what to which app."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from control.values import User
+from core.errors import Denied, NotFound
+from models import App
+
+
+def find(session: Session, user: User, name: str) -> App:
+    """The app of that name if `user` may see it; NotFound otherwise, whether or not it exists."""
+    app = session.scalar(select(App).where(App.name == name))
+    if app is None or app.deleting or not may_see(user, app):
+        raise NotFound(f"there is no app {name!r}", "apps:list shows yours.")
+    return app
+
+
+def may_see(user: User, app: App) -> bool:
+    return user.admin or app.owner_id == user.id
+
+
+def administrator(user: User) -> None:
+    """Denied unless `user` administers this installation."""
+    if not user.admin:
+        raise Denied("only an administrator may do this")

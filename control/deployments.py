@@ -1,0 +1,253 @@
+"""Deployments: the same few words for a push, a rollback, a config change and a restart."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network
+
+import structlog
+from sqlalchemy import Select, func, select, update
+
+from control import access, queue, routes, values, wanted
+from control.context import Context
+from control.events import audit
+from control.machines import advance
+from control.progress import Progress
+from control.wanted import ONCE, ROUTED, Wanted
+from core.errors import Conflict, PlatformError, ReleaseCommandFailed
+from core.states import IN_FLIGHT, DeploymentState
+from models import App, Deployment, Release
+from models.base import now
+from router.base import Target
+from runtime import health, oneoff
+from runtime.base import Instance, OneOff, ProcessSpec
+
+log = structlog.get_logger()
+
+SHORTEST_DRAIN = 0.3
+"""Seconds; a request may be on its way from the proxy when the target stops getting new ones."""
+
+
+def deploy(ctx: Context, app: App, release: Release, say: Progress, *, once: bool = True, push: bool = False) -> None:
+    """Make `release` what the app runs: old instances serve until the new ones are healthy.
+
+    `once`: run the release command first. `push`: the commit becomes the one the branch stands on.
+    """
+    deployment = begin(ctx, app, release)
+    try:
+        specs = provision(ctx, app, release, deployment, say, once=once)
+        start(ctx, app, specs, deployment, say)
+        go_live(ctx, app, release, deployment, say, push=push)
+    except Exception as error:
+        fail(ctx, app, release, deployment, say.hide(str(error)))
+        raise
+
+
+def begin(ctx: Context, app: App, release: Release) -> Deployment:
+    """A PENDING deployment with a generation of its own; what a dead server left in flight has failed."""
+    with ctx.db.begin() as session:
+        for left in session.scalars(in_flight(app)).all():
+            advance(session, left, DeploymentState.FAILED, error="interrupted", finished_at=now())
+        latest = session.scalar(select(func.max(Deployment.generation)).where(Deployment.app_id == app.id)) or 0
+        deployment = Deployment(app_id=app.id, release_id=release.id, generation=max(latest, app.generation) + 1)
+        session.add(deployment)
+        session.flush()
+        return deployment
+
+
+def in_flight(app: App) -> Select[Deployment]:
+    states = [state.value for state in IN_FLIGHT]
+    return select(Deployment).where(Deployment.app_id == app.id, Deployment.state.in_(states))
+
+
+def move(ctx: Context, deployment: Deployment, state: DeploymentState) -> None:
+    with ctx.db.begin() as session:
+        session.add(deployment)
+        if not advance(session, deployment, state):
+            raise Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
+
+
+def provision(
+    ctx: Context, app: App, release: Release, deployment: Deployment, say: Progress, *, once: bool
+) -> list[ProcessSpec]:
+    """Say what is to run; run the release command."""
+    move(ctx, deployment, DeploymentState.PROVISIONING)
+    with ctx.db.begin() as session:
+        specs = wanted.specs(ctx, session, app, release, deployment.generation)
+    if once and ONCE in release.processes:
+        with say.phase("release"):
+            run_once(ctx, app, release, say)
+    ctx.fail("deploy.provisioned")
+    return specs
+
+
+def run_once(ctx: Context, app: App, release: Release, say: Progress) -> None:
+    """The `release:` command, in the new image with the new configuration, before any instance starts."""
+    once = release.processes[ONCE]
+    say.step(f"Running release command: {once['command']}")
+    one_off = OneOff(
+        app=app.id,
+        release=release.number,
+        image=release.image,
+        subnet=IPv4Network(app.subnet),
+        command=tuple(once["argv"]),
+        env=wanted.environment(ctx, app, release),
+        limits=wanted.limits(ctx),
+    )
+    code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout)
+    if code != 0:
+        raise ReleaseCommandFailed(
+            f"the release command exited with code {code}", "Its output is above; what ran before still does."
+        )
+
+
+def start(ctx: Context, app: App, specs: Sequence[ProcessSpec], deployment: Deployment, say: Progress) -> None:
+    """Start every process of the release and wait until all are healthy."""
+    move(ctx, deployment, DeploymentState.DEPLOYING)
+    for spec in specs:
+        say.step(f"Starting {spec.process} ({spec.count})")
+    with say.phase("start"):
+        bring_up(ctx, app, specs, say)
+    ctx.fail("deploy.healthy")
+
+
+def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress) -> None:
+    """Apply the specs and wait for the health of every instance, all at once."""
+    instances = [one for spec in specs for one in ctx.runtime.apply(spec)]
+    ctx.fail("deploy.started")
+    if not instances:
+        return
+    with ThreadPoolExecutor(max_workers=min(8, len(instances))) as pool:
+        waits = [pool.submit(wait_for, ctx, app, one) for one in instances]
+    for wait in waits:
+        say.detail(wait.result())
+
+
+def wait_for(ctx: Context, app: App, instance: Instance) -> str:
+    """Wait until the instance is healthy; the words for it."""
+    settings = ctx.settings
+    if instance.process != ROUTED:
+        health.settled(ctx.runtime, ctx.observer, instance)
+        return f"{instance.name} started"
+    found = health.wait(
+        ctx.runtime,
+        ctx.observer,
+        instance,
+        path=app.health_path,
+        host=f"{app.name}.{settings.domain}",
+        timeout=settings.start_timeout,
+    )
+    return f"{instance.name} healthy after {found.seconds:.1f}s (GET {app.health_path or '/'} {found.status})"
+
+
+def go_live(ctx: Context, app: App, release: Release, deployment: Deployment, say: Progress, *, push: bool) -> None:
+    """Route to the new instances, then record that they are current, then let the old ones finish."""
+    say.step("Routing")
+    with say.phase("route"), ctx.turns.route_lock(app.id):
+        with ctx.db.begin() as session:
+            row = session.get_one(App, app.id)
+            specs = tuple(wanted.specs(ctx, session, row, release, deployment.generation))
+            hosts = wanted.hosts(ctx, row)
+        routes.offer(ctx, Wanted(app=app.id, hosts=hosts, specs=specs), ctx.runtime.instances(app.id))
+        ctx.fail("deploy.routed")
+        record(ctx, app, release, deployment, push=push)
+    ctx.fail("deploy.committed")
+    retire_soon(ctx, app.id)
+
+
+def record(ctx: Context, app: App, release: Release, deployment: Deployment, *, push: bool) -> None:
+    """One transaction: RUNNING, the older ones STOPPED, the app's current release."""
+    with ctx.db.begin() as session:
+        older = select(Deployment).where(Deployment.app_id == app.id, Deployment.state == DeploymentState.RUNNING.value)
+        for row in session.scalars(older).all():
+            advance(session, row, DeploymentState.STOPPED, finished_at=now())
+        session.add(deployment)
+        if not advance(session, deployment, DeploymentState.RUNNING):
+            raise Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
+        session.execute(update(Release).where(Release.id == release.id).values(ran=True))
+        current = session.get_one(App, app.id)
+        current.release_id, current.generation, current.stopped = release.id, deployment.generation, False
+        if push:
+            current.live_commit = release.commit
+        audit(session, "app.live", user=release.user_id, app=app.id, release=release.number)
+
+
+def fail(ctx: Context, app: App, release: Release, deployment: Deployment, reason: str) -> None:
+    """Record the failure and take away what the attempt started; the old release was never touched."""
+    with ctx.db.begin() as session:
+        session.add(deployment)
+        advance(session, deployment, DeploymentState.FAILED, error=reason, finished_at=now())
+        session.execute(update(Release).where(Release.id == release.id, Release.ran.is_(False)).values(failed=True))
+        first = session.get_one(App, app.id).release_id is None
+    try:
+        started = [one.id for one in ctx.runtime.instances(app.id) if one.generation == deployment.generation]
+        routes.put(ctx, app.id)
+        if first:
+            ctx.runtime.remove(app.id)
+        elif started:
+            ctx.runtime.remove(app.id, ids=frozenset(started))
+    except PlatformError as trouble:  # reconcile takes them away when the engine is back
+        log.warning("deploy.leftovers", app=app.id, error=str(trouble))
+        ctx.turns.drifted.set()
+
+
+def retire_soon(ctx: Context, app_id: str) -> None:
+    """Retire in the background: a push returns when the new release serves, not when the old one is gone."""
+    if ctx.turns.begin_retiring(app_id):
+        threading.Thread(target=retire_all, args=(ctx, app_id), name=f"retire-{app_id}", daemon=True).start()
+
+
+def retire_all(ctx: Context, app_id: str) -> None:
+    """Retire until nothing is surplus; asked again meanwhile, look again."""
+    while ctx.turns.keep_retiring(app_id):
+        try:
+            retire(ctx, app_id)
+        except PlatformError as error:
+            log.warning("retire.failed", app=app_id, error=str(error))
+        except Exception:
+            log.exception("retire.failed", app=app_id)
+
+
+def retire(ctx: Context, app_id: str) -> None:
+    """Let surplus instances finish their requests, stop and remove them, and forget their targets."""
+    surplus = surplus_of(ctx, app_id)
+    if not surplus:
+        return
+    route = routes.put(ctx, app_id)
+    names = {wanted.target(one) for one in surplus if one.address}
+    draining = [target for target in (route.draining if route else ()) if target in names]
+    await_drained(lambda: routes.sessions(ctx, app_id, draining), ctx.settings.drain_timeout, draining)
+    ctx.runtime.remove(app_id, ids=frozenset(one.id for one in surplus))
+    routes.put(ctx, app_id)
+
+
+def surplus_of(ctx: Context, app_id: str) -> list[Instance]:
+    with ctx.db.begin() as session:
+        app = session.get(App, app_id)
+        want = wanted.of(ctx, session, app) if app else None
+    return want.surplus(ctx.runtime.instances(app_id)) if want else []
+
+
+def await_drained(count: Callable[[], int], seconds: float, draining: Sequence[Target]) -> None:
+    """Return when nothing is in progress on the draining targets, or time is up; the proxy has no event for it."""
+    if not draining:
+        return
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        if waited >= SHORTEST_DRAIN and count() == 0:
+            return
+        time.sleep(0.1)
+
+
+def redeploy(ctx: Context, user: values.User, app: str) -> values.Job:
+    """Build the live commit again with the configuration of now, and make that current."""
+    with ctx.db.begin() as session:
+        row = access.find(session, user, app)
+        if row.live_commit is None:
+            raise Conflict(f"{app} has never been deployed", "Push it first: git push paas main")
+        job = queue.shown(session, queue.add(session, row, "redeploy", user, commit=row.live_commit))
+    queue.wake(ctx)
+    return job

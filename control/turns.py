@@ -1,0 +1,64 @@
+"""Who may change an app now, and what wakes those who wait; one server's side of the line kept in rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Turns:
+    def __init__(self, builds: int = 2) -> None:
+        self.builds = threading.BoundedSemaphore(builds)
+        """The machine's places for builds."""
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+        self._retiring: dict[str, bool] = {}
+        self.queued = threading.Event()
+        """Set when a job may be claimed."""
+        self.drifted = threading.Event()
+        """Set when what runs may differ from what is wanted."""
+
+    def lock(self, app_id: str) -> threading.Lock:
+        """Held by the job that changes this app, or by reconcile."""
+        return self._lock(app_id)
+
+    def route_lock(self, app_id: str) -> threading.Lock:
+        """Held while the app's route is computed and put, so that no older answer overwrites a newer one."""
+        return self._lock(f"{app_id} route")
+
+    def _lock(self, name: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(name, threading.Lock())
+
+    @contextmanager
+    def if_free(self, app_id: str) -> Iterator[bool]:
+        """Take the app's turn when nobody has it; tells whether it was free."""
+        lock = self.lock(app_id)
+        taken = lock.acquire(blocking=False)
+        try:
+            yield taken
+        finally:
+            if taken:
+                lock.release()
+
+    def forget(self, app_id: str) -> None:
+        with self._guard:
+            self._locks.pop(app_id, None)
+            self._locks.pop(f"{app_id} route", None)
+
+    def begin_retiring(self, app_id: str) -> bool:
+        """Ask for old instances to be retired; True when the caller has to start the thread that does it."""
+        with self._guard:
+            idle = app_id not in self._retiring
+            self._retiring[app_id] = True
+            return idle
+
+    def keep_retiring(self, app_id: str) -> bool:
+        """Whether it was asked for since the last time; the thread ends when it was not."""
+        with self._guard:
+            if self._retiring.get(app_id):
+                self._retiring[app_id] = False
+                return True
+            self._retiring.pop(app_id, None)
+            return False

@@ -1,0 +1,123 @@
+"""What an app should be running, read from its rows; the one answer that routes, reconcile and `ps` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from control import configvars
+from control.context import Context
+from core.states import IN_FLIGHT
+from core.states import InstanceState as State
+from models import App, Deployment, Formation, Release
+from router.base import Target
+from runtime.base import Instance, Limits, ProcessSpec
+
+DEFAULT_PORT = 5000
+ROUTED = "web"
+ONCE = "release"
+"""The process type that runs before the switch and is never scaled."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The process specs of an app's current release, and generations a deploy in flight is starting."""
+
+    app: str
+    hosts: tuple[str, ...]
+    specs: tuple[ProcessSpec, ...]
+    in_flight: frozenset[int] = frozenset()
+
+    def covers(self, instance: Instance) -> bool:
+        """Whether this instance is one of those wanted."""
+        return any(
+            (spec.process, spec.release, spec.generation) == (instance.process, instance.release, instance.generation)
+            and instance.number <= spec.count
+            for spec in self.specs
+        )
+
+    def surplus(self, instances: Iterable[Instance]) -> list[Instance]:
+        """Those that neither the current release wants nor a deploy in flight is starting."""
+        return [one for one in instances if not self.covers(one) and one.generation not in self.in_flight]
+
+    def missing(self, instances: Iterable[Instance]) -> list[ProcessSpec]:
+        """Specs of which not every instance has been started."""
+        started = [one for one in instances if self.covers(one) and one.state not in (State.STARTING, State.GONE)]
+        return [spec for spec in self.specs if sum(one.process == spec.process for one in started) < spec.count]
+
+
+def of(ctx: Context, session: Session, app: App) -> Wanted:
+    """What rows say about this app."""
+    flying = select(Deployment.generation).where(
+        Deployment.app_id == app.id, Deployment.state.in_([state.value for state in IN_FLIGHT])
+    )
+    release = session.get(Release, app.release_id) if app.release_id else None
+    runs = release is not None and not app.stopped and not app.deleting
+    return Wanted(
+        app=app.id,
+        hosts=hosts(ctx, app),
+        specs=tuple(specs(ctx, session, app, release, app.generation)) if runs and release else (),
+        in_flight=frozenset(session.scalars(flying)),
+    )
+
+
+def hosts(ctx: Context, app: App) -> tuple[str, ...]:
+    return tuple(sorted({f"{app.name}.{ctx.settings.domain}", *(domain.host for domain in app.domains)}))
+
+
+def counts(session: Session, app: App) -> dict[str, int]:
+    rows = session.scalars(select(Formation).where(Formation.app_id == app.id))
+    return {row.process: row.count for row in rows}
+
+
+def specs(
+    ctx: Context, session: Session, app: App, release: Release, generation: int, scale: dict[str, int] | None = None
+) -> list[ProcessSpec]:
+    """A spec for every process type of `release` that should run at least once."""
+    formation = {**counts(session, app), **(scale or {})}
+    env = environment(ctx, app, release)
+    return [
+        ProcessSpec(
+            app=app.id,
+            process=process,
+            release=release.number,
+            image=release.image,
+            subnet=IPv4Network(app.subnet),
+            command=tuple(definition["argv"]),
+            env={**env, "DYNO": f"{process}.1"},
+            count=formation.get(process, 0),
+            port=(release.port or DEFAULT_PORT) if process == ROUTED else None,
+            limits=limits(ctx),
+            read_only=app.read_only,
+            generation=generation,
+            stop_grace=ctx.settings.stop_grace,
+        )
+        for process, definition in sorted(release.processes.items())
+        if process != ONCE and formation.get(process, 0) > 0
+    ]
+
+
+def limits(ctx: Context) -> Limits:
+    return Limits(memory=ctx.settings.memory, cpus=ctx.settings.cpus, pids=ctx.settings.pids)
+
+
+def environment(ctx: Context, app: App, release: Release) -> dict[str, str]:
+    """Config vars of the release, and what every process is told about itself."""
+    config = configvars.open_snapshot(ctx, app, release.number, release.sealed_config)
+    ours = {
+        "PAAS_APP": app.name,
+        "PAAS_RELEASE": f"v{release.number}",
+        "GIT_REV": release.commit,
+        "SOURCE_VERSION": release.commit,
+    }
+    return {**ours, **config}
+
+
+def target(instance: Instance) -> Target:
+    """An instance as the proxy knows it."""
+    name = f"v{instance.release}-{instance.process}-{instance.number}-g{instance.generation}"
+    return Target(address=str(instance.address), port=instance.port or DEFAULT_PORT, name=name)
