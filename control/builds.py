@@ -49,6 +49,7 @@ def of_job(ctx: Context, job: Job) -> Build:
     with ctx.db.begin() as session:
         build = session.get_one(Build, job.build_id)
         if build.state == BuildState.RUNNING:
+            ctx.images.cancel(build.id)
             advance(session, build, BuildState.FAILED, reason="interrupted", finished_at=now())
             user = values.User(id=build.user_id or "", name="")
             app = session.get_one(App, build.app_id)

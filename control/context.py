@@ -48,7 +48,7 @@ class Context:
     taps: Taps = field(default_factory=Taps)
     pushes: dict[str, Standing] = field(default_factory=dict)
     """Pushes in progress, by their id."""
-    fail: FailPoints = FailPoints()
+    fail: FailPoints = field(default_factory=FailPoints)
 
     def data_key(self, app: App) -> bytes:
         """The key this app's secrets are sealed with."""

@@ -63,10 +63,10 @@ def begin(ctx: Context, user: values.User, name: str) -> Push:
         if not ctx.settings.create_on_push:
             raise NotFound(f"there is no app {name!r}", f"Create it first: ssh paas apps:create {name}")
     app_id = row.id if row else names.new_id()
-    if row is None:
-        apps.make_repository(ctx, app_id)
     entry = Push(names.new_id(), app_id, name, ctx.repository(app_id), user, max_pack, refusal)
     ctx.pushes[entry.id] = Standing(app=app_id, new=row is None)
+    if row is None:
+        apps.make_repository(ctx, app_id)
     return entry
 
 

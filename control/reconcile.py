@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import structlog
 from sqlalchemy import select
 
-from control import builds as builds_
-from control import deployments, push, queue, routes, values, wanted
+from control import builds, deployments, push, queue, routes, values, wanted
 from control.context import Context
-from core.errors import PlatformError
+from core.errors import Conflict, PlatformError
 from core.states import BuildState
 from models import App, Build, Release
 from repos import bare
@@ -19,19 +19,24 @@ log = structlog.get_logger()
 
 LONGEST_REST = 60.0
 """Seconds without any event after which it looks all the same: an event may be lost with the engine."""
+GRACE = 5.0
+"""Seconds something must look orphaned before it is removed: it may be just being made."""
+
+Suspects = dict[str, float]
+"""What looks orphaned (app id or image digest), and since when on the monotonic clock."""
 
 
 def run(ctx: Context, stopping: threading.Event) -> None:
     """Reconcile until told to stop."""
-    suspects: frozenset[str] = frozenset()
+    suspects: Suspects = {}
     while not stopping.is_set():
         ctx.turns.drifted.clear()
         suspects = once(ctx, suspects)
-        ctx.turns.drifted.wait(LONGEST_REST)
+        ctx.turns.drifted.wait(GRACE if suspects else LONGEST_REST)
 
 
-def once(ctx: Context, suspects: frozenset[str] = frozenset()) -> frozenset[str]:
-    """One pass; returns what looked orphaned, to be removed when it still does in the next."""
+def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
+    """One pass; returns what looks orphaned, to be removed when it still does `grace` seconds later."""
     try:
         with ctx.db.begin() as session:
             apps = [app.id for app in session.scalars(select(App))]
@@ -39,12 +44,12 @@ def once(ctx: Context, suspects: frozenset[str] = frozenset()) -> frozenset[str]
             with ctx.turns.if_free(app_id) as free:
                 if free:
                     mend_quietly(ctx, app_id)
-        return sweep(ctx, frozenset(apps), suspects)
+        return sweep(ctx, frozenset(apps), suspects, grace)
     except PlatformError as error:
         log.warning("reconcile.failed", error=str(error))
     except Exception:
         log.exception("reconcile.failed")
-    return frozenset()
+    return suspects
 
 
 def mend_quietly(ctx: Context, app_id: str) -> None:
@@ -91,7 +96,7 @@ def mend_tip(ctx: Context, app: App) -> None:
         if not tried:
             row = session.get_one(App, app.id)
             owner = values.User(id=app.owner_id, name="")
-            build = builds_.add(session, row, owner, tip)
+            build = builds.add(session, row, owner, tip)
             queue.add(session, row, "push", owner, build, commit=tip, ref=ref)
     log.warning("mend.tip", app=app.id, commit=tip, queued=not tried)
     if tried:
@@ -100,37 +105,44 @@ def mend_tip(ctx: Context, app: App) -> None:
         queue.wake(ctx)
 
 
-def sweep(ctx: Context, apps: frozenset[str], suspects: frozenset[str]) -> frozenset[str]:
-    """Remove what belongs to no app, when it did not in the pass before either."""
-    in_push = {app_id_of(ctx, one) for one in list(ctx.pushes)}
-    strays = {one.app for one in ctx.runtime.instances() if one.app not in apps}
-    strays |= {route.app for route in ctx.proxy.routes() if route.app not in apps}
-    folder = ctx.settings.home / "repos"
-    strays |= {path.name.removesuffix(".git") for path in folder.glob("*.git")} - apps - in_push
-    known = known_images(ctx)
-    images = {digest for digest in ctx.images.images() if digest not in known}
-    for app_id in strays & suspects:
-        log.info("sweep.app", app=app_id)
-        ctx.proxy.delete(app_id)
-        ctx.runtime.remove(app_id)
-        bare.remove(ctx.repository(app_id))
-    for digest in images & suspects:
-        log.info("sweep.image", image=digest)
+def sweep(ctx: Context, apps: frozenset[str], suspects: Suspects, grace: float) -> Suspects:
+    """Remove what has belonged to nobody for `grace` seconds."""
+    strays = stray_apps(ctx, apps)
+    images = set(ctx.images.images()) - known_images(ctx)
+    seen = time.monotonic()
+    since = {name: suspects.get(name, seen) for name in strays | images}
+    for name in [name for name, first in since.items() if seen - first >= grace and name in suspects]:
+        log.info("sweep", stray=name)
+        discard_image(ctx, name) if name in images else discard_app(ctx, name)
+        del since[name]
+    return since
+
+
+def stray_apps(ctx: Context, apps: frozenset[str]) -> set[str]:
+    """Ids of apps that left something behind."""
+    found = {one.app for one in ctx.runtime.instances()} | {route.app for route in ctx.proxy.routes()}
+    found |= {path.name.removesuffix(".git") for path in (ctx.settings.home / "repos").glob("*.git")}
+    return found - apps - {standing.app for standing in list(ctx.pushes.values())}
+
+
+def discard_app(ctx: Context, app_id: str) -> None:
+    ctx.proxy.delete(app_id)
+    ctx.runtime.remove(app_id)
+    bare.remove(ctx.repository(app_id))
+
+
+def discard_image(ctx: Context, digest: str) -> None:
+    try:
         ctx.images.remove(digest)
-    left = frozenset(strays | images)
-    if left - suspects:
-        ctx.turns.drifted.set()
-    return left
-
-
-def app_id_of(ctx: Context, push_id: str) -> str:
-    standing = ctx.pushes.get(push_id)
-    return standing.app if standing else ""
+    except Conflict as error:  # an instance still has it: once that is gone, so is this
+        log.info("sweep.kept", image=digest, cause=str(error))
 
 
 def known_images(ctx: Context) -> set[str]:
-    """Images that a build or release speaks of, or that a running build may be about to."""
+    """Images that a build or release speaks of; all there are while a build runs, since it may have just made one."""
     with ctx.db.begin() as session:
-        builds = session.scalars(select(Build.image).where(Build.image.is_not(None)))
+        if session.scalar(select(Build.id).where(Build.state == BuildState.RUNNING).limit(1)):
+            return set(ctx.images.images())
+        made = session.scalars(select(Build.image).where(Build.image.is_not(None)))
         releases = session.scalars(select(Release.image).where(Release.failed.is_(False)))
-        return {*builds, *releases} - {None}
+        return {digest for digest in (*made, *releases) if digest}

@@ -120,7 +120,7 @@ def settle(ctx: Context) -> None:
     for thread in threading.enumerate():
         if thread.name.startswith("retire-"):
             thread.join(10)
-    reconcile.once(ctx, reconcile.once(ctx))
+    reconcile.once(ctx, reconcile.once(ctx, {}, grace=0), grace=0)
 
 
 def job(ctx: Context, job_id: int) -> Job:

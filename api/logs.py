@@ -1,0 +1,38 @@
+"""What an app's instances wrote."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from api.auth import Ctx, Me
+from api.schemas import InPath, LogQuery
+from api.stream import ndjson
+from control import apps, logs
+
+router = APIRouter()
+
+
+@router.get("/apps/{app}/logs", response_class=StreamingResponse)
+async def read(ctx: Ctx, me: Me, app: InPath, query: Annotated[LogQuery, Query()]) -> StreamingResponse:
+    """`{"at": seconds since the epoch, "source": "web.1", "text": ...}` a line."""
+    if query.follow:
+        await run_in_threadpool(apps.info, ctx, me, app)
+        return ndjson(documents(logs.follow(ctx, me, app, query.process, query.lines)))
+    recent = await run_in_threadpool(logs.recent, ctx, me, app, query.lines, query.process)
+    return ndjson(documents(each(recent)))
+
+
+async def documents(entries: AsyncIterator[Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async for entry in entries:
+        yield asdict(entry)
+
+
+async def each(entries: Iterable[Any]) -> AsyncIterator[Any]:
+    for entry in entries:
+        yield entry

@@ -1,0 +1,122 @@
+"""Images on a Docker engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+from docker.errors import APIError, ImageNotFound
+
+from builder import cgroup, stack
+from builder.base import BuildRequest, Image, Say
+from builder.cgroup import BuildLimits
+from builder.context import dockerignore, nothing_ignored, tar
+from builder.dockerfile import APP
+from builder.engine import Engine, connect, engine_errors
+from builder.environment import files
+from builder.progress import Progress
+from core.errors import Conflict
+
+INSTALLATION, APP_LABEL, BUILD_LABEL = "paas.installation", "paas.app", "paas.build"
+DEFAULT_LIMITS = BuildLimits()
+
+
+class DockerImages:
+    """Builds with BuildKit; its images carry this installation's labels and a tag each, so that no prune takes them."""
+
+    def __init__(
+        self,
+        host: str,
+        installation: str,
+        suite: str = "bookworm",
+        *,
+        limits: BuildLimits = DEFAULT_LIMITS,
+        timeout: float = 900,
+        proxy: Mapping[str, str] | None = None,
+    ) -> None:
+        """`timeout` in seconds a build; `proxy`: the company proxy's variables, seen by steps, kept out of images."""
+        self.client = connect(host)
+        self.engine = Engine(self.client)
+        self.installation = installation
+        self.suite = suite
+        self.limits = limits
+        self.timeout = timeout
+        self.proxy = dict(proxy or {})
+
+    def build(self, request: BuildRequest, say: Say) -> Image:
+        """The image of this tree; StepFailed (step, timeout, oom, cancelled), Unavailable without an engine."""
+        cgroup.limit(self.limits)
+        progress = Progress(say, name_steps=request.plan.pack == "dockerfile")
+        digest = self.engine.build(request.build, context(request), self.options(request), progress, self.timeout)
+        return self.inspect(digest)
+
+    def options(self, request: BuildRequest) -> dict[str, str]:
+        labels = {
+            **request.labels,
+            INSTALLATION: self.installation,
+            APP_LABEL: request.app,
+            BUILD_LABEL: request.build,
+            # Inherited from the base image, which is found by it.
+            stack.LABEL: "",
+        }
+        return {
+            "t": f"paas-{self.installation}/{request.app}:{request.build}",
+            "dockerfile": "Dockerfile",
+            "labels": json.dumps(labels),
+            "buildargs": json.dumps({**stack.references(self.installation, self.suite), **self.proxy}),
+            "nocache": "0" if request.use_cache else "1",
+        }
+
+    def cancel(self, build: str) -> None:
+        """Kill a running build and everything it started; nothing when there is none."""
+        self.engine.cancel(build)
+
+    def inspect(self, digest: str) -> Image:
+        with engine_errors():
+            found = self.client.images.get(digest).attrs
+        config = found["Config"]
+        ports = [int(port.split("/")[0]) for port in config.get("ExposedPorts") or {}]
+        command = (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
+        return Image(digest, int(found["Size"]), command, ports[0] if len(ports) == 1 else None)
+
+    def remove(self, digest: str) -> None:
+        """Take our tags off, and with the last one the image; Conflict while an instance uses it."""
+        with engine_errors():
+            for tag in self.tags(digest):
+                self.untag(tag)
+
+    def tags(self, digest: str) -> list[str]:
+        try:
+            found = self.client.images.get(digest)
+        except ImageNotFound:
+            return []
+        return list(found.tags) if found.labels.get(INSTALLATION) == self.installation else []
+
+    def untag(self, tag: str) -> None:
+        try:
+            self.client.images.remove(tag)
+        except ImageNotFound:
+            return
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            raise Conflict("an instance still uses this image", evidence=str(error.explanation)) from error
+
+    def images(self) -> list[str]:
+        """Digests of every image of this installation."""
+        with engine_errors():
+            found = self.client.images.list(filters={"label": f"{INSTALLATION}={self.installation}"})
+        return sorted(str(image.id) for image in found)
+
+
+def context(request: BuildRequest) -> Iterator[bytes]:
+    """The tar BuildKit reads: the tree below `src/`, or as it is for a repository's own Dockerfile."""
+    own = request.plan.pack == "dockerfile"
+    dockerfile = request.plan.dockerfile if own else request.plan.dockerfile.replace(APP, request.app)
+    extra = {**request.plan.files, **files(request.plan, request.config), "Dockerfile": dockerfile.encode()}
+    return tar(request.folder, "" if own else "src/", extra, ignored(request) if own else nothing_ignored)
+
+
+def ignored(request: BuildRequest) -> Callable[[str], bool]:
+    file = request.folder / ".dockerignore"
+    return dockerignore(file.read_text(errors="replace")) if file.is_file() else nothing_ignored

@@ -1,0 +1,146 @@
+"""The engine's BuildKit over plain HTTP: a tar in, progress out, the image's id back.
+
+docker-py's own `build()` cannot ask for BuildKit; its HTTP client can.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import requests
+import structlog
+from docker.errors import DockerException
+
+from builder.failures import failure
+from builder.progress import Progress
+from builder.trace import decode
+from core.errors import Unavailable
+
+log = structlog.get_logger()
+
+HANGS = 30
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """docker-py's and requests' errors in our words; Unavailable in the end."""
+    try:
+        yield
+    except (DockerException, requests.RequestException) as error:
+        raise Unavailable(
+            "the Docker engine does not answer", "Is Docker running? Try again in a moment.", evidence=str(error)
+        ) from error
+
+
+def connect(host: str) -> docker.DockerClient:
+    """A client of the engine at `host`; Unavailable when it does not answer."""
+    with engine_errors():
+        return docker.DockerClient(base_url=host, timeout=60)
+
+
+@dataclass
+class Attempt:
+    """One build in flight. `stopped` is why it was told to stop: timeout or cancelled."""
+
+    id: str
+    progress: Progress
+    stopped: str = ""
+    image: str = ""
+    error: str = ""
+    seen: threading.Event = field(default_factory=threading.Event)
+
+
+class Engine:
+    """Builds on one engine; a build can be cancelled from another thread."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self.client = client
+        self.running: dict[str, Attempt] = {}
+
+    def url(self, path: str) -> str:
+        return f"{self.client.api.base_url}/v{self.client.api.api_version}{path}"
+
+    def build(
+        self, id: str, context: Iterable[bytes], options: Mapping[str, Any], progress: Progress, timeout: float
+    ) -> str:
+        """Build, streaming to `progress`; the image's id. StepFailed (step, timeout, oom, cancelled), Unavailable."""
+        attempt = self.running[id] = Attempt(id, progress)
+        timer = threading.Timer(timeout, self.expire, [attempt])
+        timer.daemon = True
+        timer.start()
+        try:
+            self.follow(attempt, context, options, timeout)
+        finally:
+            timer.cancel()
+            self.running.pop(id, None)
+        if attempt.image and not attempt.error:
+            return attempt.image
+        raise failure(progress, attempt.error, attempt.stopped, timeout)
+
+    def cancel(self, id: str) -> None:
+        """Kill a build and everything its step started; nothing when there is none."""
+        attempt = self.running.get(id)
+        if attempt:
+            self.stop(attempt, "cancelled")
+        else:
+            self.kill(id)
+
+    def expire(self, attempt: Attempt) -> None:
+        try:
+            self.stop(attempt, "timeout")
+        except Unavailable as error:
+            log.warning("build.not_stopped", build=attempt.id, reason=error.evidence)
+
+    def stop(self, attempt: Attempt, why: str) -> None:
+        attempt.stopped = attempt.stopped or why
+        if attempt.seen.is_set():
+            self.kill(attempt.id)
+
+    def kill(self, id: str) -> None:
+        with engine_errors():
+            self.client.api.post(self.url("/build/cancel"), params={"id": id}, timeout=30).close()
+
+    def follow(self, attempt: Attempt, context: Iterable[bytes], options: Mapping[str, Any], timeout: float) -> None:
+        parameters = {"version": "2", "buildid": attempt.id, **options}
+        with engine_errors():
+            answer = self.client.api.post(
+                self.url("/build"),
+                params=parameters,
+                data=context,
+                headers={"Content-Type": "application/x-tar"},
+                stream=True,
+                # Beyond the deadline only for an engine that hangs: another one has ended the build by then.
+                timeout=(30, timeout + HANGS),
+            )
+            with answer:
+                if answer.status_code != 200:
+                    attempt.error = message_of(answer)
+                    return
+                for line in answer.iter_lines(chunk_size=None):
+                    self.take(attempt, json.loads(line))
+
+    def take(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        attempt.seen.set()
+        # Told to stop before the engine knew the build: it does now.
+        if attempt.stopped:
+            self.kill(attempt.id)
+        if message.get("id") == "moby.buildkit.trace":
+            for event in decode(message["aux"]):
+                attempt.progress.take(event)
+        elif message.get("id") == "moby.image.id":
+            attempt.image = message["aux"]["ID"]
+        elif "error" in message:
+            attempt.error = message["error"]
+
+
+def message_of(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError):
+        return answer.text[:500] or f"HTTP {answer.status_code}"

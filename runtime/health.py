@@ -1,0 +1,154 @@
+"""Whether an instance does its work: `wait` for those that answer HTTP, `settled` for the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+from core.errors import DeployFailed, PlatformError, Unhealthy
+from core.states import InstanceState
+from runtime.base import Instance, Observer, Runtime
+
+INTERVAL = 0.05
+"""Seconds between two probes."""
+EAGER = 0.01
+"""Seconds between the probes of the first second, when most instances come up."""
+PROBE_TIMEOUT = 5.0
+"""Seconds one probe may take: an application's first answer is often its slowest."""
+START_TIMEOUT = 30.0
+"""Seconds the engine may take until a process is really up."""
+TAIL = 20
+"""Lines of the instance's output shown when it fails."""
+ENDS = {
+    126: "The command is there but cannot be executed.",
+    127: "The command was not found in the image.",
+    0: "Its command must keep running.",
+}
+
+
+@dataclass(frozen=True)
+class Health:
+    """An instance found healthy."""
+
+    seconds: float
+    """From the first look to the answer."""
+    path: str
+    status: int
+
+    def __str__(self) -> str:
+        return f"healthy after {self.seconds:.1f}s (GET {self.path} {self.status})"
+
+
+@dataclass
+class Seen:
+    """What the probes have met so far."""
+
+    status: int | None = None
+    trouble: str = ""
+
+
+def wait(
+    runtime: Runtime,
+    observer: Observer,
+    instance: Instance,
+    *,
+    path: str | None,
+    host: str,
+    timeout: float,
+    cancelled: Event | None = None,
+) -> Health:
+    """Probe `instance` until it answers; `path` None asks for `/` and takes 2xx to 4xx, a given path 2xx or 3xx.
+
+    Unhealthy at once when it exits, or after `timeout` seconds; DeployFailed within seconds of `cancelled` being set.
+    """
+    begun = time.monotonic()
+    stop, seen = cancelled or Event(), Seen()
+    alive = range(200, 400 if path else 500)
+    while (waited := time.monotonic() - begun) < timeout:
+        attempt(observer, instance, host, path or "/", min(PROBE_TIMEOUT, timeout - waited), seen)
+        if seen.status is not None and seen.status in alive:
+            return Health(time.monotonic() - begun, path or "/", seen.status)
+        check(runtime, observer, instance)
+        if stop.wait(EAGER if waited < 1 else INTERVAL):
+            raise DeployFailed("cancelled while starting")
+    raise silent(observer, instance, seen, path or "/", timeout)
+
+
+def settled(
+    runtime: Runtime, observer: Observer, instance: Instance, seconds: float = 1.0, cancelled: Event | None = None
+) -> None:
+    """Return once `instance` has been up for `seconds`, counted from its start; Unhealthy when it exits before.
+
+    Called after the health of the others has been awaited, that time has mostly passed already.
+    """
+    stop, deadline = cancelled or Event(), time.monotonic() + seconds + START_TIMEOUT
+    while time.monotonic() < deadline:
+        now = check(runtime, observer, instance)
+        left = now.started_at + seconds - time.time()
+        if now.state is InstanceState.UP and left <= 0:
+            return
+        if stop.wait(min(INTERVAL, max(left, EAGER))):
+            raise DeployFailed("cancelled while starting")
+    raise Unhealthy(f"{instance.name} did not start", "Is the engine overloaded?")
+
+
+def attempt(observer: Observer, instance: Instance, host: str, path: str, timeout: float, seen: Seen) -> None:
+    """One probe; notes in `seen` what it met."""
+    try:
+        seen.status, seen.trouble = observer.probe(instance, host, path, timeout), ""
+    except TimeoutError:
+        seen.status, seen.trouble = None, "it accepts connections but does not answer"
+    except ConnectionError as error:
+        seen.status, seen.trouble = None, str(error) or "it cuts connections off"
+
+
+def check(runtime: Runtime, observer: Observer, instance: Instance) -> Instance:
+    """The instance now; Unhealthy when it has ended since `instance` was seen."""
+    now = runtime.look(instance)
+    ended = now.state in (InstanceState.CRASHED, InstanceState.GONE)
+    if ended or now.restarts > instance.restarts:
+        raise exited(observer, now)
+    return now
+
+
+def exited(observer: Observer, now: Instance) -> Unhealthy:
+    lines = last_lines(observer, now)
+    if now.oom:
+        hint = "Raise the app's memory limit, or make it need less."
+        return Unhealthy(f"{now.name} ran out of memory while starting", hint, evidence=lines)
+    if now.state is InstanceState.GONE:
+        return Unhealthy(f"{now.name} was removed while starting", "Push again.")
+    code = now.exit_code
+    hint = ENDS.get(code if code is not None else -1, "Its last lines above say why.")
+    return Unhealthy(f"{now.name} exited with code {code} while starting", hint, evidence=lines)
+
+
+def silent(observer: Observer, instance: Instance, seen: Seen, path: str, timeout: float) -> Unhealthy:
+    """Why nothing good came within `timeout` seconds, from what the instance answers and listens on."""
+    lines = last_lines(observer, instance)
+    if seen.status is not None:
+        hint = f"A healthy app answers GET {path} without a server error."
+        return Unhealthy(f"{instance.name}: GET {path} answered {seen.status}", hint, evidence=lines)
+    if seen.trouble:
+        hint = f"It must answer HTTP on port {instance.port}."
+        return Unhealthy(f"{instance.name}: {seen.trouble} (waited {timeout:.0f}s)", hint, evidence=lines)
+    elsewhere = observer.listening(instance.id)
+    where = f"listening on {', '.join(elsewhere)}" if elsewhere else f"listening on no port after {timeout:.0f}s"
+    message = f"{instance.name} is {where}, expected 0.0.0.0:$PORT"
+    hint = f"Let the app listen on all addresses (0.0.0.0) and on the port in $PORT ({instance.port})."
+    return Unhealthy(message, hint, evidence=lines)
+
+
+def last_lines(observer: Observer, instance: Instance) -> str:
+    """The instance's last lines; empty rather than hiding the failure behind another one."""
+    lines = guarded(lambda: observer.tail(instance.id, TAIL))
+    return "\n".join(lines)
+
+
+def guarded(look: Callable[[], list[str]]) -> list[str]:
+    try:
+        return look()
+    except PlatformError:
+        return []

@@ -1,0 +1,35 @@
+"""A one-off command run to its end from a worker thread: what the `release:` command needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from core.errors import ReleaseCommandFailed
+from runtime.base import OneOff, Runtime
+from runtime.frames import Lines, plain
+
+
+def run_to_end(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], timeout: float) -> int:
+    """Run it, `say` each line it writes, return its exit code; ReleaseCommandFailed after `timeout` seconds."""
+    return asyncio.run(follow(runtime, one_off, say, timeout))
+
+
+async def follow(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], timeout: float) -> int:
+    session = runtime.run(one_off)
+    silence = asyncio.create_task(session.eof())
+    lines = {1: Lines(), 2: Lines()}
+    try:
+        async with asyncio.timeout(timeout):
+            async for stream, data in session.output():
+                for line in lines[stream].feed(data):
+                    say(plain(line))
+    except TimeoutError as error:
+        hint = "Make it shorter, or run it by hand and take it out of the Procfile."
+        raise ReleaseCommandFailed(f"the command did not end within {timeout:.0f} s", hint) from error
+    finally:
+        silence.cancel()
+        code = await session.close()
+    for rest in filter(None, (pending.rest() for pending in lines.values())):
+        say(plain(rest))
+    return code

@@ -1,0 +1,60 @@
+"""Puts the house together: which adapter is behind each seam."""
+
+from __future__ import annotations
+
+from builder import stack
+from builder.cgroup import BuildLimits
+from builder.docker import DockerImages
+from control.context import Context
+from control.journal import Journal
+from control.turns import Turns
+from core.config import Settings, proxy_environment
+from core.failpoints import FailPoints
+from core.sealing import master_key
+from core.version import VERSION
+from models import Database
+from router.haproxy import HAProxy
+from runtime.docker import DockerRuntime
+from runtime.observe import DockerObserver
+
+
+def proxy(settings: Settings) -> HAProxy:
+    """The shared reverse proxy of this installation."""
+    return HAProxy(
+        settings.home / "proxy",
+        bind=settings.bind,
+        http_port=settings.http_port,
+        api=f"127.0.0.1:{settings.api_port}",
+        domain=settings.domain,
+    )
+
+
+def context(settings: Settings) -> Context:
+    """Everything the verbs need, on the real adapters."""
+    home, installation = settings.home, settings.installation
+    for folder in ("logs/jobs", "logs/apps", "tmp"):
+        (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = stack.ensure(settings.docker_host, installation, settings.stack, print)
+    limits = BuildLimits(memory=settings.build_memory, pids=settings.build_pids, cpus=settings.build_cpus)
+    runtime = DockerRuntime(settings.docker_host, installation, settings.subnets)
+    runtime.firewall.assert_rules()
+    return Context(
+        settings=settings,
+        db=Database(settings.database),
+        images=DockerImages(
+            settings.docker_host,
+            installation,
+            settings.stack,
+            limits=limits,
+            timeout=settings.build_timeout,
+            proxy=proxy_environment(),
+        ),
+        runtime=runtime,
+        observer=DockerObserver(settings.docker_host, installation),
+        proxy=proxy(settings),
+        master_key=master_key(home / "keys" / "master"),
+        base=f"{VERSION} {found.run} {found.build}",
+        journal=Journal(home / "logs" / "jobs"),
+        turns=Turns(settings.builds),
+        fail=FailPoints(settings.fail_points),
+    )

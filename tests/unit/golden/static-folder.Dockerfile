@@ -1,0 +1,7 @@
+ARG PAAS_STACK
+
+FROM ${PAAS_STACK}
+ENV HOME=/app PAAS_WEB_ROOT=/app
+WORKDIR /app
+USER 10001:10001
+COPY --chown=10001:10001 ["src/www/", "./"]
