@@ -149,7 +149,7 @@ def compile_image(ctx: Context, app: App, build: Build, made: Made, say: Progres
             app=app.id,
             folder=tree.folder,
             plan=prepared.plan,
-            config=config if prepared.plan.reads_config else {},
+            config=config,
         )
         image = ctx.images.build(request, say)
         ctx.fail("build.built")

@@ -25,6 +25,8 @@ class Collector:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.seen: dict[str, float] = {}
+        """When each instance wrote the last line we took."""
         self.pending: defaultdict[str, list[LogLine]] = defaultdict(list)
         self.dropped: defaultdict[str, int] = defaultdict(int)
         self.dirty = asyncio.Event()
@@ -44,6 +46,10 @@ class Collector:
     async def watch(self) -> None:
         """Follow new instances as the engine tells of them, and wake reconcile at each change."""
         events = self.ctx.observer.events()
+        for instance in await asyncio.to_thread(self.ctx.runtime.instances):
+            if instance.id not in self.seen:  # followed by an earlier server, as far as the store goes
+                store = logs.store(self.ctx, instance.app)
+                self.seen[instance.id] = await asyncio.to_thread(store.last, instance.name)
         await self.look()
         self.ctx.turns.drifted.set()
         async for _ in events:
@@ -52,16 +58,18 @@ class Collector:
 
     async def look(self) -> None:
         """Follow the instances that are not followed yet."""
+        instances = await asyncio.to_thread(self.ctx.runtime.instances)
         self.tasks = {key: task for key, task in self.tasks.items() if not task.done()}
-        for instance in await asyncio.to_thread(self.ctx.runtime.instances):
+        self.seen = {one.id: self.seen[one.id] for one in instances if one.id in self.seen}
+        for instance in instances:
             if instance.id not in self.tasks:
                 self.tasks[instance.id] = asyncio.create_task(self.collect(instance))
 
     async def collect(self, instance: Instance) -> None:
         """Take one instance's lines from where the store ends."""
-        since = await asyncio.to_thread(logs.store(self.ctx, instance.app).last, instance.name, instance.started_at)
         try:
-            async for line in self.ctx.observer.logs(instance.id, since):
+            async for line in self.ctx.observer.logs(instance.id, self.seen.get(instance.id, 0.0)):
+                self.seen[instance.id] = line.at
                 if len(self.pending[instance.app]) < BACKLOG:
                     self.pending[instance.app].append(line)
                 else:

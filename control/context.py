@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Context:
     taps: Taps = field(default_factory=Taps)
     pushes: dict[str, Standing] = field(default_factory=dict)
     """Pushes in progress, by their id."""
+    guard: Callable[[], None] = lambda: None
+    """Closes the host to instances again, whoever opened it."""
     fail: FailPoints = field(default_factory=FailPoints)
 
     def data_key(self, app: App) -> bytes:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Network
 
 import structlog
@@ -116,14 +117,12 @@ def start(ctx: Context, app: App, specs: Sequence[ProcessSpec], deployment: Depl
 
 def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress) -> None:
     """Apply the specs and wait for the health of every instance, all at once."""
-    instances = [one for spec in specs for one in ctx.runtime.apply(spec)]
-    ctx.fail("deploy.started")
-    if not instances:
-        return
-    with ThreadPoolExecutor(max_workers=min(8, len(instances))) as pool:
-        waits = [pool.submit(wait_for, ctx, app, one) for one in instances]
-    for wait in waits:
-        say.detail(wait.result())
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        instances = [one for started in pool.map(ctx.runtime.apply, specs) for one in started]
+        ctx.fail("deploy.started")
+        instances.sort(key=lambda one: one.process != ROUTED)  # the others settle while the routed ones are probed
+        for words in pool.map(partial(wait_for, ctx, app), instances):
+            say.detail(words)
 
 
 def wait_for(ctx: Context, app: App, instance: Instance) -> str:

@@ -31,9 +31,9 @@ class Store:
         if full:
             self.current.replace(self.previous)
 
-    def last(self, source: str, otherwise: float) -> float:
-        """When `source` last wrote a line that is kept."""
-        return max((line.at for line in self.lines() if line.source == source), default=otherwise)
+    def last(self, source: str) -> float:
+        """When `source` last wrote a line that is kept; 0 for never."""
+        return max((line.at for line in self.lines() if line.source == source), default=0.0)
 
     def lines(self) -> list[LogLine]:
         found: list[LogLine] = []

@@ -38,6 +38,7 @@ def run(ctx: Context, stopping: threading.Event) -> None:
 def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
     """One pass; returns what looks orphaned, to be removed when it still does `grace` seconds later."""
     try:
+        ctx.guard()
         with ctx.db.begin() as session:
             apps = [app.id for app in session.scalars(select(App))]
         for app_id in apps:

@@ -27,6 +27,9 @@ class Visitor(asyncssh.SSHServer):
         self._offered: tuple[str, User] | None = None
         self._proven: tuple[str, User] | None = None
 
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
     def begin_auth(self, username: str) -> bool:
         """Whatever name is given, the key decides."""
         return True
@@ -53,7 +56,7 @@ class Visitor(asyncssh.SSHServer):
         if self._proven:
             log.info("ssh.in", user=self._proven[1].name, key=self._proven[0])
 
-    def session_requested(self) -> Session:
+    def session_requested(self) -> tuple[asyncssh.SSHServerChannel[bytes], Session]:
         if self._proven is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "nobody has signed in")
         fingerprint, user = self._proven
@@ -61,4 +64,4 @@ class Visitor(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_RESOURCE_SHORTAGE, f"this key has {MOST_SESSIONS} sessions open: close some"
             )
-        return Session(self._door, user, fingerprint)
+        return self._connection.create_server_channel(), Session(self._door, user, fingerprint)

@@ -36,6 +36,7 @@ FAREWELL = 10.0
 FAST = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
 OTHERS = [*FAST, "aes256-ctr", "aes192-ctr", "aes128-ctr"]
 TERMS = {
+    "server_version": "paas",
     "login_timeout": 20,
     "keepalive_interval": 15,
     "encoding": None,

@@ -76,7 +76,7 @@ async def serve(ctx: Context) -> None:
     stop, stopping = asyncio.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await asyncio.to_thread(attach, ctx)
+    await asyncio.to_thread(wiring.recover, ctx.settings)
     sessions = SessionTokens()
     socket = ctx.settings.home / "run" / "api.sock"
     run_command = make_run_command(socket, sessions)
@@ -100,14 +100,6 @@ async def serve(ctx: Context) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     ctx.db.close()
-
-
-def attach(ctx: Context) -> None:
-    """Make the running proxy serve what its files say; when it is away, its supervisor starts it from them."""
-    try:
-        wiring.proxy(ctx.settings).attach()
-    except PlatformError as error:
-        log.warning("proxy.away", error=str(error))
 
 
 async def until(work: Awaitable[None], stop: asyncio.Event) -> None:

@@ -172,8 +172,8 @@ class Systemd:
             name=program.name,
             prefix=self.prefix,
             version=program.version,
-            env=quoted(str(self.env)),
-            cwd=self.cwd,
+            env=str(self.env).replace("%", "%%"),
+            cwd=str(self.cwd).replace("%", "%%"),
             command=" ".join(quoted(word) for word in program.command),
             stop=STOP_SECONDS,
         )

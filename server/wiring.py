@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
+import structlog
+
 from builder import stack
 from builder.cgroup import BuildLimits
 from builder.docker import DockerImages
@@ -9,6 +13,7 @@ from control.context import Context
 from control.journal import Journal
 from control.turns import Turns
 from core.config import Settings, proxy_environment
+from core.errors import PlatformError
 from core.failpoints import FailPoints
 from core.sealing import master_key
 from core.version import VERSION
@@ -16,6 +21,8 @@ from models import Database
 from router.haproxy import HAProxy
 from runtime.docker import DockerRuntime
 from runtime.observe import DockerObserver
+
+log = structlog.get_logger()
 
 
 def proxy(settings: Settings) -> HAProxy:
@@ -29,6 +36,17 @@ def proxy(settings: Settings) -> HAProxy:
     )
 
 
+def recover(settings: Settings) -> None:
+    """What a dead server left half done and no row speaks of: unpacked sources, one-offs, a change of the proxy."""
+    for left in (settings.home / "tmp").iterdir():
+        shutil.rmtree(left, ignore_errors=True)
+    DockerRuntime(settings.docker_host, settings.installation, settings.subnets).sweep()
+    try:
+        proxy(settings).attach()
+    except PlatformError as error:  # when it is away, its supervisor starts it from its files
+        log.warning("proxy.away", error=str(error))
+
+
 def context(settings: Settings) -> Context:
     """Everything the verbs need, on the real adapters."""
     home, installation = settings.home, settings.installation
@@ -37,7 +55,6 @@ def context(settings: Settings) -> Context:
     found = stack.ensure(settings.docker_host, installation, settings.stack, print)
     limits = BuildLimits(memory=settings.build_memory, pids=settings.build_pids, cpus=settings.build_cpus)
     runtime = DockerRuntime(settings.docker_host, installation, settings.subnets)
-    runtime.firewall.assert_rules()
     return Context(
         settings=settings,
         db=Database(settings.database),
@@ -57,4 +74,5 @@ def context(settings: Settings) -> Context:
         journal=Journal(home / "logs" / "jobs"),
         turns=Turns(settings.builds),
         fail=FailPoints(settings.fail_points),
+        guard=runtime.firewall.assert_rules,
     )

@@ -93,7 +93,7 @@ async def echo_command(words: list[str], terminal: Terminal, user: User) -> int:
     await terminal.stdout.write(f"{user.name}: {' '.join(words)}\n".encode())
     if words[:1] == ["exit"]:
         return int(words[1])
-    if words[:1] == ["cat"]:
+    if words[:1] == ["copy"]:
         while data := await terminal.stdin.read(65536):
             await terminal.stdout.write(data)
     if words[:1] == ["wait"]:

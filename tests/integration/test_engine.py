@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +24,16 @@ pytestmark = [
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     apart = ("--data-root", f"{tmp_path}/data", "--exec-root", f"{tmp_path}/exec", "--pidfile", f"{tmp_path}/pid")
-    options = (*apart, "--bridge=none", "--iptables=false", "--ip6tables=false")
+    # A bridge of its own: with --bridge=none an engine removes docker0, which is the machine's.
+    bridge = f"paas{os.getpid()}"
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+    options = (*apart, f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--ip-forward=false")
     made = Engine(f"unix://{tmp_path}/docker.sock", tmp_path / "engine", options)
-    yield made
-    made.runit.stop()
+    try:
+        yield made
+    finally:
+        made.runit.stop()
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
 
 
 def said(line: str) -> None:

@@ -100,6 +100,7 @@ def test_a_unit_file_names_the_installation_and_comes_back_by_itself(
     assert systemd.write(Program("server", ("/opt/paas/.venv/bin/python", "-m", "server.main"), "1"))
     text = (tmp_path / "paas-1a2b3c4d-server.service").read_text()
     assert 'ExecStart="/opt/paas/.venv/bin/python" "-m" "server.main"' in text
+    assert "EnvironmentFile=/var/lib/paas/env\n" in text, "systemd ignores a quoted path"
     assert "Restart=always" in text
     assert "WantedBy=multi-user.target" in text
     assert not systemd.write(Program("server", ("/opt/paas/.venv/bin/python", "-m", "server.main"), "1"))
