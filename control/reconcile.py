@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from control import builds, deployments, push, queue, routes, values, wanted
 from control.context import Context
@@ -14,6 +16,8 @@ from core.errors import Conflict, PlatformError
 from core.states import BuildState
 from models import App, Build, Release
 from repos import bare
+from router.base import Route
+from runtime.base import Instance
 
 log = structlog.get_logger()
 
@@ -39,18 +43,34 @@ def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
     """One pass; returns what looks orphaned, to be removed when it still does `grace` seconds later."""
     try:
         ctx.guard()
+        instances, known = ctx.runtime.instances(), ctx.proxy.routes()
         with ctx.db.begin() as session:
-            apps = [app.id for app in session.scalars(select(App))]
-        for app_id in apps:
+            apps = list(session.scalars(select(App)))
+            drifted = [app.id for app in apps if drifts(ctx, session, app, instances, known)]
+        for app_id in drifted:
             with ctx.turns.if_free(app_id) as free:
                 if free:
                     mend_quietly(ctx, app_id)
-        return sweep(ctx, frozenset(apps), suspects, grace)
+        return sweep(ctx, frozenset(app.id for app in apps), suspects, grace)
     except PlatformError as error:
         log.warning("reconcile.failed", error=str(error))
     except Exception:
         log.exception("reconcile.failed")
     return suspects
+
+
+def drifts(ctx: Context, session: Session, app: App, instances: Sequence[Instance], known: Sequence[Route]) -> bool:
+    """Whether anything of the app is not as wanted, from one look at the engine and the proxy."""
+    want = wanted.of(ctx, session, app)
+    mine = [one for one in instances if one.app == app.id]
+    before = [route for route in known if route.app == app.id]
+    targets = frozenset(target for route in before for target in (*route.targets, *route.draining))
+    unrouted = app.release_id is not None and routes.compute(want, mine, targets) not in before
+    try:
+        moved = tip(ctx, app) not in (None, app.live_commit)
+    except PlatformError:  # mending says what is wrong with the repository
+        moved = True
+    return bool(unrouted or moved or want.missing(mine) or want.surplus(mine))
 
 
 def mend_quietly(ctx: Context, app_id: str) -> None:
@@ -75,35 +95,37 @@ def mend(ctx: Context, app_id: str) -> None:
     for spec in want.missing(instances):
         log.info("mend.apply", app=app_id, process=spec.process, release=spec.release)
         ctx.runtime.apply(spec)
-    if want.missing(instances):
-        instances = ctx.runtime.instances(app_id)
     if app.release_id is not None:
-        with ctx.turns.route_lock(app_id):
-            if routes.compute(want, instances, routes.routed(ctx, app_id)) not in ctx.proxy.routes():
-                routes.offer(ctx, want, instances)
+        routes.put(ctx, app_id)
     if want.surplus(instances):
         deployments.retire_soon(ctx, app_id)
 
 
 def mend_tip(ctx: Context, app: App) -> None:
     """The branch stands on what is live; a commit git took but nobody queued is queued now."""
-    ref = f"{push.HEADS}{app.branch}"
-    tip = bare.tip(ctx.repository(app.id), ref) if app.branch else None
-    if tip is None or tip == app.live_commit:
+    ref, stands = f"{push.HEADS}{app.branch}", tip(ctx, app)
+    if stands is None or stands == app.live_commit:
         return
     with ctx.db.begin() as session:
-        query = select(Build.id).where(Build.app_id == app.id, Build.commit == tip, Build.state != BuildState.PENDING)
+        query = select(Build.id).where(
+            Build.app_id == app.id, Build.commit == stands, Build.state != BuildState.PENDING
+        )
         tried = session.scalar(query.limit(1)) is not None
         if not tried:
             row = session.get_one(App, app.id)
             owner = values.User(id=app.owner_id, name="")
-            build = builds.add(session, row, owner, tip)
-            queue.add(session, row, "push", owner, build, commit=tip, ref=ref)
-    log.warning("mend.tip", app=app.id, commit=tip, queued=not tried)
+            build = builds.add(session, row, owner, stands)
+            queue.add(session, row, "push", owner, build, commit=stands, ref=ref)
+    log.warning("mend.tip", app=app.id, commit=stands, queued=not tried)
     if tried:
-        push.step_back(ctx, app, ref, tip)
+        push.step_back(ctx, app, ref, stands)
     else:
         queue.wake(ctx)
+
+
+def tip(ctx: Context, app: App) -> str | None:
+    """The commit the app's deploy branch stands on."""
+    return bare.tip(ctx.repository(app.id), f"{push.HEADS}{app.branch}") if app.branch else None
 
 
 def sweep(ctx: Context, apps: frozenset[str], suspects: Suspects, grace: float) -> Suspects:

@@ -32,10 +32,12 @@ def put(ctx: Context, app_id: str) -> Route | None:
 
 
 def offer(ctx: Context, want: Wanted, instances: Sequence[Instance]) -> Route:
-    """Put the route for `want`; the caller holds the app's route lock."""
-    known = routed(ctx, want.app)
+    """Put the route for `want` unless it is in effect already; the caller holds the app's route lock."""
+    before = [route for route in ctx.proxy.routes() if route.app == want.app]
+    known = frozenset(target for route in before for target in (*route.targets, *route.draining))
     route = compute(want, instances, known)
-    ctx.proxy.put(route)
+    if route not in before:
+        ctx.proxy.put(route)
     return route
 
 
@@ -50,12 +52,6 @@ def compute(want: Wanted, instances: Sequence[Instance], known: frozenset[Target
         targets=tuple(sorted(serving)),
         draining=tuple(sorted(others & known)),
     )
-
-
-def routed(ctx: Context, app_id: str) -> frozenset[Target]:
-    """Every target the proxy has for the app, draining ones included."""
-    routes = [route for route in ctx.proxy.routes() if route.app == app_id]
-    return frozenset(target for route in routes for target in (*route.targets, *route.draining))
 
 
 def sessions(ctx: Context, app_id: str, targets: Sequence[Target]) -> int:

@@ -12,8 +12,11 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 
 PIPE_BYTES = 1 << 20
+MOST_PIECES = 512
+"""Below what the kernel takes at once."""
 READ_BYTES = 1 << 18
 BULK = 4096
 """A chunk of this size is part of something large."""
@@ -94,22 +97,23 @@ class Outflow:
         self._descriptor = descriptor
         self._full = full
         self._drained = drained
-        self._queue: deque[memoryview] = deque()
+        self._queue: deque[bytes | memoryview] = deque()
+        self._scheduled = False
+        self._is_full = False
         self._ending = False
         self._closed = False
 
     def write(self, data: bytes) -> None:
-        """Write or queue `data`; dropped once nobody reads the pipe, as git may end before it has read all."""
+        """Queue `data`; dropped once nobody reads the pipe, as git may end before it has read all.
+
+        It is written when everything else of this turn of the loop is done, so that many small pieces go as one.
+        """
         if self._closed:
             return
-        if self._queue:
-            self._queue.append(memoryview(data))
-            return
-        rest = self._attempt(memoryview(data))
-        if rest:
-            self._queue.append(rest)
-            self._loop.call_later(GATHER, self._listen)
-            self._full()
+        self._queue.append(data)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
 
     def end(self) -> None:
         """Close the pipe behind everything queued."""
@@ -124,37 +128,49 @@ class Outflow:
         self._closed = True
         self._loop.remove_writer(self._descriptor)
         os.close(self._descriptor)
-        if self._queue:
-            self._queue.clear()
-            self._drained()
+        self._queue.clear()
+        self._empty()
 
     def _listen(self) -> None:
         if not self._closed:
             self._loop.add_writer(self._descriptor, self._ready)
 
-    def _attempt(self, data: memoryview) -> memoryview:
-        """What of `data` the pipe has not taken."""
+    def _ready(self) -> None:
+        self._loop.remove_writer(self._descriptor)
+        self._flush()
+
+    def _flush(self) -> None:
         try:
-            return data[os.write(self._descriptor, data) :]
+            while self._queue and not self._closed:
+                self._take(os.writev(self._descriptor, list(islice(self._queue, MOST_PIECES))))
         except BlockingIOError:
-            return data
+            self._wait()
+            return
         except BrokenPipeError:
             self.close()
-            return data[:0]
-
-    def _ready(self) -> None:
-        while self._queue:
-            rest = self._attempt(self._queue[0])
-            if self._closed:
-                return
-            if rest:
-                self._queue[0] = rest
-                self._loop.remove_writer(self._descriptor)
-                self._loop.call_later(GATHER, self._listen)
-                return
-            self._queue.popleft()
-        self._loop.remove_writer(self._descriptor)
+            return
+        self._scheduled = False
         if self._ending:
             self.close()
         else:
+            self._empty()
+
+    def _take(self, written: int) -> None:
+        """Drop `written` bytes from the front of the queue."""
+        while written:
+            first = self._queue.popleft()
+            if written < len(first):
+                self._queue.appendleft(memoryview(first)[written:])
+                return
+            written -= len(first)
+
+    def _wait(self) -> None:
+        self._loop.call_later(GATHER, self._listen)
+        if not self._is_full:
+            self._is_full = True
+            self._full()
+
+    def _empty(self) -> None:
+        if self._is_full:
+            self._is_full = False
             self._drained()

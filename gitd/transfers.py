@@ -47,7 +47,8 @@ class Bridge:
 async def upload(session: Session, app: str, env: Mapping[str, str]) -> int:
     """Clone or fetch; the exit code."""
     folder = await session.door.call(push.repository, session.user, app)
-    git = await Git.start(folder, ["upload-pack", "--strict", str(folder)], env)
+    sender = f"uploadpack.packObjectsHook={session.door.hooks / 'pack-objects'}"
+    git = await Git.start(folder, ["-c", sender, "upload-pack", "--strict", str(folder)], env)
     return await Bridge(session, git, session.write).ended()
 
 

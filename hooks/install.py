@@ -19,8 +19,8 @@ sys.path.insert(0, {library!r})
 from hooks.{module} import main
 sys.exit(main())
 """
-SHIMS = {"pre-receive": "pre_receive", "post-receive": "post_receive"}
-CODE = ("__init__", "wire", "relay", "pre_receive", "post_receive")
+SHIMS = {"pre-receive": "pre_receive", "post-receive": "post_receive", "pack-objects": "pack_objects"}
+CODE = ("__init__", "wire", "relay", "pre_receive", "post_receive", "pack_objects")
 LONGEST_SHEBANG = 120
 
 

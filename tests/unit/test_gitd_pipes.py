@@ -63,8 +63,10 @@ async def test_a_reader_that_goes_away_is_no_error(pipe: tuple[int, int]) -> Non
     told: list[str] = []
     outflow = Outflow(pipe[1], lambda: told.append("full"), lambda: told.append("drained"))
     outflow.write(DATA)
-    os.close(pipe[0])
     async with asyncio.timeout(10):
+        while told != ["full"]:
+            await asyncio.sleep(0.001)
+        os.close(pipe[0])
         while told != ["full", "drained"]:
             await asyncio.sleep(0.001)
     outflow.write(b"more")

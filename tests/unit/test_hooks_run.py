@@ -111,7 +111,7 @@ def test_hooks_need_the_standard_library_only_and_little_of_it(place: Path) -> N
 def test_installing_again_changes_nothing_and_leaves_nothing_to_others(place: Path) -> None:
     install(place / "hooks", "")
     folder = install(place / "hooks", "")
-    assert sorted(path.name for path in folder.iterdir()) == ["lib", "post-receive", "pre-receive"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lib", "pack-objects", "post-receive", "pre-receive"]
     for path in folder.rglob("*"):
         assert path.stat().st_mode & 0o022 == 0 and path.stat().st_uid == os.geteuid()
 
