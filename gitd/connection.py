@@ -17,8 +17,27 @@ WORTHWHILE = 256 * 1024
 """Bytes of window that make another turn of sending pay."""
 
 
+MOST_UNSENT = 1 << 20
+"""Bytes in front of a socket that is slow, whatever window its client has opened."""
+
+
 class Connection(asyncssh.SSHServerConnection):
     """One connection from a client."""
+
+    crowded = False
+    """Whether the socket takes no more."""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.set_write_buffer_limits(MOST_UNSENT)
+        super().connection_made(transport)
+
+    def pause_writing(self) -> None:
+        self.crowded = True
+
+    def resume_writing(self) -> None:
+        self.crowded = False
+        for channel in list(self._channels.values()):
+            channel._flush_send_buf()
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         """Take what came piece by piece: each packet is cut off the front of everything not yet parsed."""
@@ -48,6 +67,7 @@ class Connection(asyncssh.SSHServerConnection):
 class Channel(asyncssh.SSHServerChannel[bytes]):
     """A session's channel that waits for a window worth filling instead of sending crumbs."""
 
+    _conn: Connection
     _widest = 0
 
     def log_received_packet(self, *packet: object, **note: object) -> None:
@@ -57,7 +77,8 @@ class Channel(asyncssh.SSHServerChannel[bytes]):
 
     def _flush_send_buf(self) -> None:
         self._widest = max(self._widest, self._send_window)
-        if self._send_window < min(self._send_buf_len, WORTHWHILE, self._widest // 2):
+        crumbs = self._send_window < min(self._send_buf_len, WORTHWHILE, self._widest // 2)
+        if crumbs or (self._send_buf and self._conn.crowded):
             self._pause_resume_writing()
         else:
             super()._flush_send_buf()

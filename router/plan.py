@@ -12,7 +12,7 @@ HOSTS = "hosts.map"
 
 # The same for servers written in the file and servers added at run time (`default-server` does not reach those).
 # Our own probe decides readiness; the check only finds out about an instance that went away.
-CHECK = "check inter 2s fastinter 500ms downinter 500ms rise 1 fall 2"
+CHECK = "check inter 5s fastinter 500ms downinter 500ms rise 1 fall 2"
 
 
 class Mode(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def clone(door: SshDoor, app: str, name: str, *options: str) -> Path:
 
 def test_four_hundred_megabytes_are_byte_exact_both_ways(door: SshDoor) -> None:
     folder = door.repository("big")
-    door.git(folder, "config", "core.compression", "0")
+    for setting in (("core.compression", "0"), ("core.bigFileThreshold", "1m")):
+        door.git(folder, "config", *setting)
     for number in range(FILES):
         (folder / f"{number}.bin").write_bytes(os.urandom(FILE_BYTES))
     door.commit(folder, "large")
@@ -80,7 +82,7 @@ def test_a_fetch_brings_only_what_is_new(door: SshDoor) -> None:
     assert door.git(copy, "rev-parse", "origin/main").stdout.decode().strip() == new
 
 
-@pytest.mark.parametrize("options", [["--depth=1"], ["--filter=blob:none", "--no-checkout"], ["--single-branch"]])
+@pytest.mark.parametrize("options", [["--depth=1"], ["--shallow-exclude=old"], ["--single-branch"]])
 def test_partial_clones_get_their_part(door: SshDoor, options: list[str]) -> None:
     app = f"partial-{options[0].strip('-').partition('=')[0]}"
     folder = door.repository(app)
@@ -91,8 +93,8 @@ def test_partial_clones_get_their_part(door: SshDoor, options: list[str]) -> Non
     assert door.git(copy, "rev-parse", "HEAD").stdout == door.git(folder, "rev-parse", "HEAD").stdout
     if "depth" in options[0]:
         assert objects(door, copy).count(b"commit") == 1
-    if "filter" in options[0]:
-        assert b"blob" not in objects(door, copy)
+    if "exclude" in options[0]:
+        assert objects(door, copy).count(b"commit") == 2
 
 
 def test_an_old_protocol_client_is_served_too(door: SshDoor) -> None:
@@ -130,7 +132,10 @@ def test_a_client_that_stops_reading_costs_no_memory(door: SshDoor) -> None:
     command = [sys.executable, "-c", program, str(door.port), str(door.folder / "ann")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"stalled\n"
-        assert resident() - before < 64 << 20
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            assert resident() - before < 32 << 20
+            time.sleep(0.1)
         process.kill()
 
 
