@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.installation import Installation
 from tests.postgres import Cluster
 from tests.runtimes import Engine
+
+TEST_SECONDS = 300
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that waits for ever fails, so that the run ends and says which one it was."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError(f"{item.name} took longer than {TEST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(TEST_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def pytest_configure(config: pytest.Config) -> None:

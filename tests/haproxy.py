@@ -15,6 +15,7 @@ import httpx
 from router.base import Target
 from router.haproxy import HAProxy
 from tests.ports import free_port
+from tests.waiting import until
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -134,11 +135,3 @@ class RunningProxy:
             connection.shutdown(socket.SHUT_WR)
             with connection.makefile("rb") as answer:
                 return answer.read()
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true"
-        time.sleep(0.01)

@@ -8,14 +8,14 @@ import pty
 import re
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.installation import Installation
 from tests.repository import Repository, python_app
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 
@@ -27,13 +27,6 @@ def shop(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -
     repository.push()
     yield repository
     installation.ssh("apps:destroy", "shop", "--force")
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_config_set_makes_a_release_and_restarts(installation: Installation, shop: Repository) -> None:

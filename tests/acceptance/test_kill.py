@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -15,6 +15,7 @@ from core.failpoints import POINTS
 from tests.installation import Installation
 from tests.invariants import converged
 from tests.repository import Repository, python_app
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 
@@ -52,13 +53,6 @@ def loaded(installation: Installation) -> Iterator[None]:
 
 def answers(installation: Installation) -> bool:
     return installation.ssh("version", check=False).returncode == 0
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -124,9 +124,7 @@ async def test_more_than_ten_keys_are_too_many(door: SshDoor) -> None:
 
 
 def test_openssh_clients_get_a_fast_cipher_and_others_may_use_ctr(door: SshDoor) -> None:
-    chosen = subprocess.run(
-        [*door.ssh_command(), "-vvv", "paas@127.0.0.1", "exit", "0"], capture_output=True
-    ).stderr
+    chosen = subprocess.run([*door.ssh_command(), "-vvv", "paas@127.0.0.1", "exit", "0"], capture_output=True).stderr
     assert b"kex: server->client cipher: aes" in chosen and b"-gcm@openssh.com" in chosen
     assert b"kex-strict-s-v00@openssh.com" in chosen or b"strict KEX" in chosen or b"will use strict" in chosen
 

@@ -20,8 +20,9 @@ from core.errors import Unavailable
 from router import haproxy_files
 from router.base import Route, Target
 from router.haproxy_socket import Master
-from tests.haproxy import App, RunningProxy, Start, until
+from tests.haproxy import App, RunningProxy, Start
 from tests.ports import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 
