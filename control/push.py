@@ -114,7 +114,8 @@ def policy(ctx: Context, entry: Push, refs: Sequence[Ref], env: Mapping[str, str
     room(ctx)
     new = [ref.new for ref in refs if ref.new != ZERO]
     try:
-        bare.sizes(entry.path, new, env, ctx.settings.blob_limit, ctx.settings.tree_limit)
+        limits = ctx.settings
+        bare.sizes(entry.path, new, env, limits.blob_limit, limits.tree_limit, limits.tree_files)
     except Invalid as error:
         standing.reasons = {ref.name: error.message for ref in refs}
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -141,7 +142,7 @@ async def listen(ctx: Context, run_command: RunCommand) -> AsyncIterator[Porch]:
     with listener, ThreadPoolExecutor(THREADS, "gitd") as pool:
         relay = Relay(ctx, pool)
         await relay.open(account(settings.git_user))
-        hooks = await asyncio.to_thread(install, settings.home / "hooks", settings.git_user)
+        hooks = await asyncio.to_thread(installed_hooks, settings)
         porch = Porch(Door(ctx, run_command, relay, hooks, pool), listener, key)
         accepting = asyncio.create_task(porch.accept())
         try:
@@ -151,6 +152,13 @@ async def listen(ctx: Context, run_command: RunCommand) -> AsyncIterator[Porch]:
             await end(porch.connections)
             await finish(porch.door.tasks)
             await relay.close()
+
+
+def installed_hooks(settings: Settings) -> Path:
+    try:
+        return install(settings.home / "hooks", settings.git_user)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unavailable("git's hooks cannot be installed", evidence=str(error)) from error
 
 
 async def end(tasks: set[asyncio.Task[None]]) -> None:
