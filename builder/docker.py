@@ -15,7 +15,7 @@ from builder.dockerfile import APP
 from builder.engine import Engine, connect, engine_errors
 from builder.environment import files
 from builder.progress import Progress
-from core.errors import Conflict
+from core.errors import Conflict, Unavailable
 
 INSTALLATION, APP_LABEL, BUILD_LABEL = "paas.installation", "paas.app", "paas.build"
 DEFAULT_LIMITS = BuildLimits()
@@ -35,6 +35,7 @@ class DockerImages:
         proxy: Mapping[str, str] | None = None,
     ) -> None:
         """`timeout` in seconds a build; `proxy`: the company proxy's variables, seen by steps, kept out of images."""
+        self.host = host
         self.client = connect(host)
         self.engine = Engine(self.client)
         self.installation = installation
@@ -46,9 +47,21 @@ class DockerImages:
     def build(self, request: BuildRequest, say: Say) -> Image:
         """The image of this tree; StepFailed (step, timeout, oom, cancelled), Unavailable without an engine."""
         cgroup.limit(self.limits)
+        self.ensure_stack(say)
         progress = Progress(say, name_steps=request.plan.pack == "dockerfile")
         digest = self.engine.build(request.build, context(request), self.options(request), progress, self.timeout)
         return self.inspect(digest)
+
+    def ensure_stack(self, say: Say) -> None:
+        """Make the base images again when a clean-up of the engine took them."""
+        try:
+            with engine_errors():
+                for reference in stack.references(self.installation, self.suite).values():
+                    self.client.images.get(reference)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, ImageNotFound):
+                raise
+            stack.ensure(self.host, self.installation, self.suite, say)
 
     def options(self, request: BuildRequest) -> dict[str, str]:
         labels = {
