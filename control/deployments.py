@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network
 
@@ -32,16 +33,25 @@ SHORTEST_DRAIN = 0.3
 """Seconds; a request may be on its way from the proxy when the target stops getting new ones."""
 
 
-def deploy(ctx: Context, app: App, release: Release, say: Progress, *, once: bool = True, push: bool = False) -> None:
-    """Make `release` what the app runs: old instances serve until the new ones are healthy.
+@dataclass(frozen=True)
+class Manner:
+    """How a release becomes current."""
 
-    `once`: run the release command first. `push`: the commit becomes the one the branch stands on.
-    """
+    once: bool = True
+    """Run its release command first."""
+    push: bool = False
+    """Its commit becomes the one the branch stands on."""
+    wakes: bool = True
+    """A stopped app is started; otherwise it stays stopped."""
+
+
+def deploy(ctx: Context, app: App, release: Release, say: Progress, manner: Manner) -> None:
+    """Make `release` what the app runs: old instances serve until the new ones are healthy."""
     deployment = begin(ctx, app, release)
     try:
-        specs = provision(ctx, app, release, deployment, say, once=once)
+        specs = provision(ctx, app, release, deployment, say, manner)
         start(ctx, app, specs, deployment, say)
-        go_live(ctx, app, release, deployment, say, push=push)
+        go_live(ctx, app, release, deployment, specs, say, manner)
     except Exception as error:
         fail(ctx, app, release, deployment, say.hide(str(error)))
         raise
@@ -72,17 +82,17 @@ def move(ctx: Context, deployment: Deployment, state: DeploymentState) -> None:
 
 
 def provision(
-    ctx: Context, app: App, release: Release, deployment: Deployment, say: Progress, *, once: bool
+    ctx: Context, app: App, release: Release, deployment: Deployment, say: Progress, manner: Manner
 ) -> list[ProcessSpec]:
-    """Say what is to run; run the release command."""
+    """What is to run; the release command has run when this returns."""
     move(ctx, deployment, DeploymentState.PROVISIONING)
     with ctx.db.begin() as session:
         specs = wanted.specs(ctx, session, app, release, deployment.generation)
-    if once and ONCE in release.processes:
+    if manner.once and ONCE in release.processes:
         with say.phase("release"):
             run_once(ctx, app, release, say)
     ctx.fail("deploy.provisioned")
-    return specs
+    return [] if app.stopped and not manner.wakes else specs
 
 
 def run_once(ctx: Context, app: App, release: Release, say: Progress) -> None:
@@ -142,22 +152,28 @@ def wait_for(ctx: Context, app: App, instance: Instance) -> str:
     return f"{instance.name} healthy after {found.seconds:.1f}s (GET {app.health_path or '/'} {found.status})"
 
 
-def go_live(ctx: Context, app: App, release: Release, deployment: Deployment, say: Progress, *, push: bool) -> None:
+def go_live(
+    ctx: Context,
+    app: App,
+    release: Release,
+    deployment: Deployment,
+    specs: Sequence[ProcessSpec],
+    say: Progress,
+    manner: Manner,
+) -> None:
     """Route to the new instances, then record that they are current, then let the old ones finish."""
     say.step("Routing")
     with say.phase("route"), ctx.turns.route_lock(app.id):
         with ctx.db.begin() as session:
-            row = session.get_one(App, app.id)
-            specs = tuple(wanted.specs(ctx, session, row, release, deployment.generation))
-            hosts = wanted.hosts(ctx, row)
-        routes.offer(ctx, Wanted(app=app.id, hosts=hosts, specs=specs), ctx.runtime.instances(app.id))
+            hosts = wanted.hosts(ctx, session.get_one(App, app.id))
+        routes.offer(ctx, Wanted(app=app.id, hosts=hosts, specs=tuple(specs)), ctx.runtime.instances(app.id))
         ctx.fail("deploy.routed")
-        record(ctx, app, release, deployment, push=push)
+        record(ctx, app, release, deployment, manner)
     ctx.fail("deploy.committed")
     retire_soon(ctx, app.id)
 
 
-def record(ctx: Context, app: App, release: Release, deployment: Deployment, *, push: bool) -> None:
+def record(ctx: Context, app: App, release: Release, deployment: Deployment, manner: Manner) -> None:
     """One transaction: RUNNING, the older ones STOPPED, the app's current release."""
     with ctx.db.begin() as session:
         older = select(Deployment).where(Deployment.app_id == app.id, Deployment.state == DeploymentState.RUNNING.value)
@@ -168,8 +184,9 @@ def record(ctx: Context, app: App, release: Release, deployment: Deployment, *, 
             raise Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
         session.execute(update(Release).where(Release.id == release.id).values(ran=True))
         current = session.get_one(App, app.id)
-        current.release_id, current.generation, current.stopped = release.id, deployment.generation, False
-        if push:
+        current.release_id, current.generation = release.id, deployment.generation
+        current.stopped = current.stopped and not manner.wakes
+        if manner.push:
             current.live_commit = release.commit
         audit(session, "app.live", user=release.user_id, app=app.id, release=release.number)
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from control import access, apps, builds, deployments, queue, releases, routes, values
 from control.context import Context, Standing
+from control.deployments import Manner
 from control.events import audit
 from control.progress import Progress
 from control.values import Push, Ref
@@ -34,7 +35,7 @@ def push(ctx: Context, app: App, job: Job, say: Progress, *, force: bool = False
         build = builds.make(ctx, app, builds.of_job(ctx, job), say, force=force)
     release = releases.of_job(ctx, job) or releases.cut(ctx, app, job, build, describe(build, job), say)
     try:
-        deployments.deploy(ctx, app, release, say, push=True)
+        deployments.deploy(ctx, app, release, say, Manner(push=True))
     except Exception:
         builds.discard(ctx, app, build)
         raise

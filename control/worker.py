@@ -11,6 +11,7 @@ import structlog
 
 from control import builds, configvars, deployments, processes, push, queue, releases, routes
 from control.context import Context
+from control.deployments import Manner
 from control.progress import Progress
 from core.errors import PlatformError, Unavailable
 from core.states import JobState
@@ -129,7 +130,7 @@ def configured(ctx: Context, app: App, job: Job, say: Progress) -> None:
     if old is None:
         return
     release = releases.of_job(ctx, job) or releases.renew(ctx, app, job, old, job.payload["description"], say)
-    shift(ctx, app, release, say)
+    shift(ctx, app, release, say, Manner(wakes=False))
 
 
 def rolled_back(ctx: Context, app: App, job: Job, say: Progress) -> None:
@@ -138,19 +139,20 @@ def rolled_back(ctx: Context, app: App, job: Job, say: Progress) -> None:
     with ctx.db.begin() as session:
         old = releases.find(session, app, job.payload["release"])
     release = releases.of_job(ctx, job) or releases.copy(ctx, app, job, old, f"Rollback to v{old.number}", say)
-    shift(ctx, app, release, say)
+    shift(ctx, app, release, say, Manner(wakes=False))
 
 
 def restarted(ctx: Context, app: App, job: Job, say: Progress) -> None:
     release = releases.current(ctx, app)
     if release is not None:
-        shift(ctx, app, release, say, once=False)
+        shift(ctx, app, release, say, Manner(once=False))
 
 
-def shift(ctx: Context, app: App, release: Release, say: Progress, *, once: bool = True) -> None:
-    """Deploy and say so. A stopped app stays stopped unless it is being started."""
-    deployments.deploy(ctx, app, release, say, once=once)
-    say.section(f"Live at {routes.url(ctx, app)} (v{release.number}, {say.summary()})")
+def shift(ctx: Context, app: App, release: Release, say: Progress, manner: Manner) -> None:
+    """Deploy and say what came of it."""
+    deployments.deploy(ctx, app, release, say, manner)
+    place = "Stopped still" if app.stopped and not manner.wakes else f"Live at {routes.url(ctx, app)}"
+    say.section(f"{place} (v{release.number}, {say.summary()})")
 
 
 def scaled(ctx: Context, app: App, job: Job, say: Progress) -> None:

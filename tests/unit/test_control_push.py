@@ -240,6 +240,17 @@ def test_stop_and_start_keep_the_release(ctx: Context, ada: User, remote: Remote
     assert live(ctx) == [("web", 1, 1)] and len(routed(ctx)) == 1
 
 
+def test_a_stopped_app_takes_config_and_stays_stopped(ctx: Context, ada: User, remote: Remote) -> None:
+    remote.push(APP)
+    processes.stop(ctx, ada, "hello")
+    configvars.change(ctx, ada, "hello", {"A": "1"})
+    drain(ctx)
+    assert live(ctx) == [] and apps.info(ctx, ada, "hello").stopped
+    processes.start(ctx, ada, "hello")
+    drain(ctx)
+    assert live(ctx) == [("web", 2, 1)]
+
+
 def test_a_restart_replaces_every_instance_of_the_same_release(ctx: Context, ada: User, remote: Remote) -> None:
     remote.push(APP)
     before = {one.id for one in ctx.runtime.instances()}
