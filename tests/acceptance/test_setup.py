@@ -138,7 +138,9 @@ def test_secrets_are_nobody_elses_to_read(installation: Installation) -> None:
         for path in installation.home.iterdir()
         if path.stat().st_mode & 0o004 and not path.is_symlink()
     }
-    assert open_files <= {"installation", "installation.lock", "ssh_config", "known_hosts", "service.pid", "hooks"}
+    # Tests of kill points make the folder `fail`.
+    public = {"installation", "installation.lock", "ssh_config", "known_hosts", "service.pid", "hooks", "fail"}
+    assert open_files <= public
     assert (installation.home / "keys").stat().st_mode & 0o077 == 0
 
 
@@ -170,7 +172,7 @@ def test_two_installations_do_not_see_each_other_and_purging_one_leaves_the_othe
         assert "neighbour" not in installation.ssh("apps").stdout
         installed = second.id
         processes = processes_of(second)
-        assert len(processes) >= 4, "server, proxy and what looks after them"
+        assert len(processes) >= 3, "the server, the proxy and its worker at least"
     finally:
         second.down()
     assert not second.home.exists()
