@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -46,21 +47,22 @@ class Collector:
     async def watch(self) -> None:
         """Follow new instances as the engine tells of them, and wake reconcile at each change."""
         events = self.ctx.observer.events()
-        for instance in await asyncio.to_thread(self.ctx.runtime.instances):
-            if instance.id not in self.seen:  # followed by an earlier server, as far as the store goes
-                store = logs.store(self.ctx, instance.app)
-                self.seen[instance.id] = await asyncio.to_thread(store.last, instance.name)
-        await self.look()
+        present = await asyncio.to_thread(self.ctx.runtime.instances)
+        self.seen = {one.id: self.seen[one.id] for one in present if one.id in self.seen}
+        for one in present:
+            if one.id not in self.seen:  # followed by an earlier server, as far as the store goes
+                store = logs.store(self.ctx, one.app)
+                self.seen[one.id] = await asyncio.to_thread(store.last, one.name)
+        self.take(present)
         self.ctx.turns.drifted.set()
-        async for _ in events:
-            self.ctx.turns.drifted.set()
-            await self.look()
+        async for app_id in events:
+            if app_id not in self.ctx.turns.working:
+                self.ctx.turns.drifted.set()
+            self.take(await asyncio.to_thread(self.ctx.runtime.instances, app_id))
 
-    async def look(self) -> None:
-        """Follow the instances that are not followed yet."""
-        instances = await asyncio.to_thread(self.ctx.runtime.instances)
+    def take(self, instances: Sequence[Instance]) -> None:
+        """Follow those that are not followed yet."""
         self.tasks = {key: task for key, task in self.tasks.items() if not task.done()}
-        self.seen = {one.id: self.seen[one.id] for one in instances if one.id in self.seen}
         for instance in instances:
             if instance.id not in self.tasks:
                 self.tasks[instance.id] = asyncio.create_task(self.collect(instance))

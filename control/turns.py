@@ -14,6 +14,8 @@ class Turns:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._retiring: dict[str, bool] = {}
+        self.working: set[str] = set()
+        """Ids of apps whose job runs now: what changes there is its doing, and it wakes reconcile when it ends."""
         self.queued = threading.Event()
         """Set when a job may be claimed."""
         self.drifted = threading.Event()
@@ -22,6 +24,16 @@ class Turns:
     def lock(self, app_id: str) -> threading.Lock:
         """Held by the job that changes this app, or by reconcile."""
         return self._lock(app_id)
+
+    @contextmanager
+    def work(self, app_id: str) -> Iterator[None]:
+        """Take the app's turn for its job."""
+        with self.lock(app_id):
+            self.working.add(app_id)
+            try:
+                yield
+            finally:
+                self.working.discard(app_id)
 
     def route_lock(self, app_id: str) -> threading.Lock:
         """Held while the app's route is computed and put, so that no older answer overwrites a newer one."""

@@ -58,7 +58,7 @@ def work(ctx: Context, job: Job) -> None:
 def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, Any]]:
     """The verdict of one job; an unexpected error is told as such, its trace goes to the server's log."""
     try:
-        with ctx.turns.lock(job.app_id or ""):
+        with ctx.turns.work(job.app_id or ""):
             app = prepare(ctx, job, say)
             if app is not None:
                 VERBS[job.kind](ctx, app, job, say)

@@ -88,7 +88,7 @@ def running(installation: str, apps: list[App], releases: list[Release], formati
         ours = {"label": f"paas.installation={installation}"}
         have = Counter(
             (one.labels["paas.app"], one.labels["paas.process"], int(one.labels["paas.release"]))
-            for one in client.containers.list(all=True, filters=ours)
+            for one in client.containers.list(all=True, filters=ours, ignore_removed=True)
             if one.status == "running" or one.status == "exited"
         )
         networks = {one.attrs["Labels"]["paas.app"] for one in client.networks.list(filters=ours)}

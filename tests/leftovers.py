@@ -10,7 +10,7 @@ def objects(installation: str) -> set[str]:
     client = docker.from_env()
     try:
         ours = {"label": f"paas.installation={installation}"}
-        found = {f"container {one.name}" for one in client.containers.list(all=True, filters=ours)}
+        found = {f"container {one.name}" for one in client.containers.list(all=True, filters=ours, ignore_removed=True)}
         found |= {f"network {one.name}" for one in client.networks.list(filters=ours)}
         found |= {f"volume {one.name}" for one in client.volumes.list(filters=ours)}
         return found | {f"image {tag}" for one in client.images.list(filters=ours) for tag in one.tags or [one.id]}
