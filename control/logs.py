@@ -81,7 +81,8 @@ async def follow(
             yield line
         while True:
             line = await tap.get()
-            if line.at > shown and matches(line, process):  # older ones were in the store already
+            # What was in the store already is not told twice; there, times have six decimals.
+            if round(line.at, 6) > shown and matches(line, process):
                 yield line
 
 

@@ -25,7 +25,7 @@ from core.states import JobState
 from gitd.server import Porch, listen
 from gitd.terminal import Terminal
 from models import App, Job
-from tests.doors import context as memory_context
+from tests.factories import context as memory_context
 from tests.ports import free_port
 
 R = TypeVar("R")
