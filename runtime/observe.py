@@ -26,6 +26,9 @@ EMBEDDED_DNS = IPv4Address("127.0.0.11")
 TAIL_WIDTH = 1000
 """Characters kept of a line shown as evidence."""
 
+CONNECT_TIMEOUT = 0.5
+"""Seconds: on a local bridge only an instance that is gone takes longer, and that must be noticed at once."""
+
 
 class DockerObserver:
     """Implements `runtime.base.Observer`."""
@@ -152,9 +155,10 @@ def readable(raw: str) -> str:
 
 def get(address: str, port: int, host: str, path: str, timeout: float) -> int | None:
     """One GET, as the proxy would send it; see `Observer.probe`."""
-    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    connection = http.client.HTTPConnection(address, port, timeout=min(timeout, CONNECT_TIMEOUT))
     try:
         connection.connect()
+        connection.sock.settimeout(timeout)
     except OSError:
         connection.close()
         return None

@@ -68,7 +68,7 @@ def test_a_broken_push_changes_nothing(installation: Installation, tmp_path: Pat
         refused(repository, *FAULTS[fault])
         assert objects(installation.id) == before
     assert repository.remote_tip() == live
-    repository.push("--force-with-lease", "main", check=False)
+    assert "! [remote rejected]" in repository.push("--force-with-lease", "main", check=False).stderr
     installation.ssh("config:unset", "--no-restart", app, "FAULT")
     repository.push()
     assert installation.curl(app) == (200, "two\n")
