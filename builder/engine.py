@@ -10,7 +10,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import requests
@@ -40,6 +42,9 @@ def engine_errors() -> Iterator[None]:
 
 def connect(host: str) -> docker.DockerClient:
     """A client of the engine at `host`; Unavailable when it does not answer."""
+    socket = urlsplit(host)
+    if socket.scheme == "unix" and not Path(socket.path).is_socket():  # docker-py would leave its own one open
+        raise Unavailable("the Docker engine does not answer", "Is Docker running?", evidence=f"no {socket.path}")
     with engine_errors():
         return docker.DockerClient(base_url=host, timeout=60)
 
