@@ -209,8 +209,6 @@ def test_what_dockerignore_names_is_not_sent(yard: Yard, tmp_path: Path) -> None
     assert "       has .dockerignore Dockerfile plain.txt" in said
 
 
-# docker-py leaves the socket it could not connect to the garbage collector.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_without_an_engine_it_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         DockerImages("unix:///nonexistent.sock", "nobody")
