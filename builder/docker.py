@@ -12,7 +12,7 @@ from builder.base import BuildRequest, Image, Say
 from builder.cgroup import BuildLimits
 from builder.context import dockerignore, nothing_ignored, tar
 from builder.dockerfile import APP
-from builder.engine import Engine, connect, engine_errors
+from builder.engine import Engine, connect, engine_errors, listed
 from builder.environment import files
 from builder.progress import Progress
 from core.errors import Conflict, Unavailable
@@ -118,8 +118,8 @@ class DockerImages:
     def images(self) -> list[str]:
         """Digests of every image of this installation."""
         with engine_errors():
-            found = self.client.images.list(filters={"label": f"{INSTALLATION}={self.installation}"})
-        return sorted(str(image.id) for image in found)
+            found = listed(self.client, label=f"{INSTALLATION}={self.installation}")
+        return sorted(str(image["Id"]) for image in found)
 
 
 def context(request: BuildRequest) -> Iterator[bytes]:

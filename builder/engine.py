@@ -49,6 +49,12 @@ def connect(host: str) -> docker.DockerClient:
         return docker.DockerClient(base_url=host, timeout=60)
 
 
+def listed(client: docker.DockerClient, **filters: object) -> list[dict[str, Any]]:
+    """Images as the engine lists them: in one call, since each may be gone by the time it is asked about."""
+    found: list[dict[str, Any]] = client.api.images(filters=filters)
+    return found
+
+
 @dataclass
 class Attempt:
     """One build in flight. `stopped` is why it was told to stop: timeout or cancelled."""

@@ -22,7 +22,7 @@ from docker.errors import ImageNotFound
 
 from builder.base import Say
 from builder.context import nothing_ignored, tar
-from builder.engine import Engine, connect, engine_errors
+from builder.engine import Engine, connect, engine_errors, listed
 from builder.progress import Progress
 from core.errors import StepFailed, Unavailable
 
@@ -80,11 +80,11 @@ def ensure(client_url: str, installation: str, suite: str, say: Say) -> Stack:
 
 def remove(client_url: str, installation: str) -> None:
     """Take this installation's tags off; the images go with the last one."""
-    with closing(connect(client_url)) as client, engine_errors():
-        images = client.images.list(filters={"label": LABEL})
-        tags = [tag for image in images for tag in image.tags if tag.startswith(f"paas-{installation}/stack")]
+    with closing(connect(client_url)) as client, one_at_a_time(), engine_errors():
+        tags = [tag for image in listed(client, label=LABEL) for tag in image["RepoTags"] or ()]
         for name in tags:
-            client.images.remove(name)
+            if name.startswith(f"paas-{installation}/stack"):
+                client.images.remove(name)
 
 
 def references(installation: str, suite: str) -> dict[str, str]:
@@ -114,16 +114,16 @@ def one_at_a_time() -> Iterator[None]:
 
 def found(client: docker.DockerClient, value: str) -> str | None:
     with engine_errors():
-        images = client.images.list(filters={"label": f"{LABEL}={value}"})
-    return str(images[0].id) if images else None
+        images = listed(client, label=f"{LABEL}={value}")
+    return str(images[0]["Id"]) if images else None
 
 
 def drop_untagged(client: docker.DockerClient) -> None:
     """Remove what an older recipe made and no installation's tag holds any more."""
     with engine_errors():
-        for image in client.images.list(filters={"label": LABEL, "dangling": True}):
-            if image.labels[LABEL]:
-                client.images.remove(str(image.id))
+        for image in listed(client, label=LABEL, dangling=True):
+            if image["Labels"][LABEL]:
+                client.images.remove(str(image["Id"]))
 
 
 def tag(client: docker.DockerClient, image: str, repository: str, suite: str) -> None:

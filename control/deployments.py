@@ -264,6 +264,6 @@ def redeploy(ctx: Context, user: values.User, app: str) -> values.Job:
         row = access.find(session, user, app)
         if row.live_commit is None:
             raise Conflict(f"{app} has never been deployed", "Push it first: git push paas main")
-        job = queue.shown(session, queue.add(session, row, "redeploy", user, commit=row.live_commit))
+        job = queue.shown(session, queue.add(session, row, "redeploy", user))
     queue.wake(ctx)
     return job

@@ -111,13 +111,13 @@ def finished_before(ctx: Context, app: App, job: Job) -> bool:
 
 
 def redeployed(ctx: Context, app: App, job: Job, say: Progress) -> None:
-    if finished_before(ctx, app, job):
+    if finished_before(ctx, app, job) or app.live_commit is None:
         return
-    if job.build_id is None:
+    if job.build_id is None:  # the commit that is live now: pushes that came before this job have had their turn
         user = queue.user_of(ctx, job)
         with ctx.db.begin() as session:
             row = session.get_one(Job, job.id)
-            row.build_id = builds.add(session, app, user, job.payload["commit"]).id
+            row.build_id = builds.add(session, app, user, app.live_commit).id
         job.build_id = row.build_id
     push.push(ctx, app, job, say, force=True)
 

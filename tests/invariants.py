@@ -92,7 +92,7 @@ def running(installation: str, apps: list[App], releases: list[Release], formati
             if one.status == "running" or one.status == "exited"
         )
         networks = {one.attrs["Labels"]["paas.app"] for one in client.networks.list(filters=ours)}
-        images = {one.id for one in client.images.list(filters=ours)}
+        images = {str(one["Id"]) for one in client.api.images(filters=ours)}
     finally:
         client.close()
     by_id = {one.id: one for one in releases}

@@ -13,6 +13,7 @@ def objects(installation: str) -> set[str]:
         found = {f"container {one.name}" for one in client.containers.list(all=True, filters=ours, ignore_removed=True)}
         found |= {f"network {one.name}" for one in client.networks.list(filters=ours)}
         found |= {f"volume {one.name}" for one in client.volumes.list(filters=ours)}
-        return found | {f"image {tag}" for one in client.images.list(filters=ours) for tag in one.tags or [one.id]}
+        images = client.api.images(filters=ours)
+        return found | {f"image {tag}" for one in images for tag in one["RepoTags"] or [one["Id"]]}
     finally:
         client.close()

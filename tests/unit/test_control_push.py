@@ -334,7 +334,13 @@ def test_a_job_whose_server_died_is_done_once_more_and_then_given_up(ctx: Contex
 
 def test_redeploy_builds_the_live_commit_again(ctx: Context, ada: User, remote: Remote) -> None:
     remote.push(APP)
+    newest, _ = remote.push({**APP, "app.py": "2"}, work=False)
     deployments.redeploy(ctx, ada, "hello")
     drain(ctx)
-    assert [one.description.split()[0] for one in releases.list_releases(ctx, ada, "hello")] == ["Redeploy", "Deploy"]
-    assert live(ctx) == [("web", 2, 1)]
+    assert newest is not None and remote.tip() == releases.info(ctx, ada, "hello", 3).commit
+    assert [one.description.split()[0] for one in releases.list_releases(ctx, ada, "hello")] == [
+        "Redeploy",
+        "Deploy",
+        "Deploy",
+    ]
+    assert live(ctx) == [("web", 3, 1)]
