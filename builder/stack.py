@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -70,9 +71,9 @@ def ensure(client_url: str, installation: str, suite: str, say: Say) -> Stack:
     Unavailable without an engine or mmdebstrap; StepFailed when the packages cannot be had.
     """
     with closing(connect(client_url)) as client, one_at_a_time():
-        run = found(client, f"run-{suite}-{recipe(suite)}") or bootstrap(client, suite, say)
+        run = found(client, "run", suite, "stack") or bootstrap(client, installation, suite, say)
         tag(client, run, f"paas-{installation}/stack", suite)
-        build = found(client, f"build-{suite}-{recipe(suite)}") or add_tools(client, installation, suite, say)
+        build = found(client, "build", suite, "stack-build") or add_tools(client, installation, suite, say)
         tag(client, build, f"paas-{installation}/stack-build", suite)
         drop_untagged(client)
     return Stack(run, build)
@@ -112,10 +113,16 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-def found(client: docker.DockerClient, value: str) -> str | None:
+def found(client: docker.DockerClient, kind: str, suite: str, repository: str) -> str | None:
+    """The image of the present recipe that an installation has tagged as its own.
+
+    The label alone proves nothing: whatever anybody builds on a stack inherits it.
+    """
+    ours = re.compile(rf"paas-[^/]+/{repository}:{re.escape(suite)}")
     with engine_errors():
-        images = listed(client, label=f"{LABEL}={value}")
-    return str(images[0]["Id"]) if images else None
+        images = listed(client, label=f"{LABEL}={kind}-{suite}-{recipe(suite)}")
+    tagged = (image for image in images if any(map(ours.fullmatch, image["RepoTags"] or ())))
+    return next((str(image["Id"]) for image in tagged), None)
 
 
 def drop_untagged(client: docker.DockerClient) -> None:
@@ -134,7 +141,7 @@ def tag(client: docker.DockerClient, image: str, repository: str, suite: str) ->
             raise Unavailable("the base image vanished while it was being tagged", "Run it again.") from error
 
 
-def bootstrap(client: docker.DockerClient, suite: str, say: Say) -> str:
+def bootstrap(client: docker.DockerClient, installation: str, suite: str, say: Say) -> str:
     """The run image: Debian's own packages in a fresh tree, imported."""
     say(f"-----> Making the base image (Debian {suite})")
     with tempfile.TemporaryDirectory(prefix="paas-stack-") as work:
@@ -143,8 +150,10 @@ def bootstrap(client: docker.DockerClient, suite: str, say: Say) -> str:
         changes = [f"ENV {key}={value}" for key, value in ENVIRONMENT.items()]
         label = f"LABEL {LABEL}=run-{suite}-{recipe(suite)}"
         with engine_errors():
-            client.api.import_image_from_file(str(archive), changes=[*changes, label])
-    image = found(client, f"run-{suite}-{recipe(suite)}")
+            client.api.import_image_from_file(
+                str(archive), repository=f"paas-{installation}/stack", tag=suite, changes=[*changes, label]
+            )
+    image = found(client, "run", suite, "stack")
     if image is None:
         raise Unavailable("the base image was not imported", "Is the engine's disk full?")
     return image

@@ -127,6 +127,19 @@ def test_the_stack_is_shared_between_installations_and_goes_with_the_last_tag(ya
     assert f"paas-{yard.installation}/stack:bookworm" in tags
 
 
+def test_what_others_build_on_the_stack_is_never_taken_for_it(yard: Yard, tmp_path: Path) -> None:
+    stranger = f"stranger:{new_id()}"
+    container = yard.client.containers.create(f"paas-{yard.installation}/stack:bookworm", "true")
+    try:
+        container.commit(*stranger.split(":"))
+        assert yard.client.images.get(stranger).labels[stack.LABEL].startswith("run-bookworm-")
+        for _ in range(2):
+            assert stack.ensure(DOCKER, yard.installation, "bookworm", print).run == container.image.id
+    finally:
+        container.remove()
+        yard.client.images.remove(stranger)
+
+
 def test_a_build_that_takes_too_long_is_killed_with_all_it_started(yard: Yard, tmp_path: Path) -> None:
     impatient = yard.store(timeout=2)
     stubborn = "RUN echo begun; trap '' TERM; (setsid sleep 4711 &); sleep 4711"
