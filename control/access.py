@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.values import User
-from core.errors import Denied, NotFound
+from core.errors import NotFound
 from models import App
 
 
@@ -20,9 +20,3 @@ def find(session: Session, user: User, name: str) -> App:
 
 def may_see(user: User, app: App) -> bool:
     return user.admin or app.owner_id == user.id
-
-
-def administrator(user: User) -> None:
-    """Denied unless `user` administers this installation."""
-    if not user.admin:
-        raise Denied("only an administrator may do this")

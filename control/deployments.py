@@ -11,7 +11,7 @@ from functools import partial
 from ipaddress import IPv4Network
 
 import structlog
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select, update
 
 from control import access, queue, routes, values, wanted
 from control.context import Context
@@ -20,7 +20,7 @@ from control.machines import advance
 from control.progress import Progress
 from control.wanted import ONCE, ROUTED, Wanted
 from core.errors import Conflict, PlatformError, ReleaseCommandFailed
-from core.states import IN_FLIGHT, DeploymentState
+from core.states import DeploymentState
 from models import App, Deployment, Release
 from models.base import now
 from router.base import Target
@@ -60,18 +60,13 @@ def deploy(ctx: Context, app: App, release: Release, say: Progress, manner: Mann
 def begin(ctx: Context, app: App, release: Release) -> Deployment:
     """A PENDING deployment with a generation of its own; what a dead server left in flight has failed."""
     with ctx.db.begin() as session:
-        for left in session.scalars(in_flight(app)).all():
+        for left in session.scalars(wanted.in_flight(app)).all():
             advance(session, left, DeploymentState.FAILED, error="interrupted", finished_at=now())
         latest = session.scalar(select(func.max(Deployment.generation)).where(Deployment.app_id == app.id)) or 0
         deployment = Deployment(app_id=app.id, release_id=release.id, generation=max(latest, app.generation) + 1)
         session.add(deployment)
         session.flush()
         return deployment
-
-
-def in_flight(app: App) -> Select[Deployment]:
-    states = [state.value for state in IN_FLIGHT]
-    return select(Deployment).where(Deployment.app_id == app.id, Deployment.state.in_(states))
 
 
 def move(ctx: Context, deployment: Deployment, state: DeploymentState) -> None:

@@ -51,7 +51,9 @@ def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
             with ctx.turns.if_free(app_id) as free:
                 if free:
                     mend_quietly(ctx, app_id)
-        return sweep(ctx, frozenset(app.id for app in apps), suspects, grace)
+        present = {one.app for one in instances} | {route.app for route in known}
+        strays = stray_apps(ctx, present, {app.id for app in apps})
+        return sweep(ctx, strays, suspects, grace)
     except PlatformError as error:
         log.warning("reconcile.failed", error=str(error))
     except Exception:
@@ -63,9 +65,7 @@ def drifts(ctx: Context, session: Session, app: App, instances: Sequence[Instanc
     """Whether anything of the app is not as wanted, from one look at the engine and the proxy."""
     want = wanted.of(ctx, session, app)
     mine = [one for one in instances if one.app == app.id]
-    before = [route for route in known if route.app == app.id]
-    targets = frozenset(target for route in before for target in (*route.targets, *route.draining))
-    unrouted = app.release_id is not None and routes.compute(want, mine, targets) not in before
+    unrouted = app.release_id is not None and routes.compute(want, mine, known) not in known
     try:
         moved = tip(ctx, app) not in (None, app.live_commit)
     except PlatformError:  # mending says what is wrong with the repository
@@ -128,9 +128,8 @@ def tip(ctx: Context, app: App) -> str | None:
     return bare.tip(ctx.repository(app.id), f"{push.HEADS}{app.branch}") if app.branch else None
 
 
-def sweep(ctx: Context, apps: frozenset[str], suspects: Suspects, grace: float) -> Suspects:
+def sweep(ctx: Context, strays: set[str], suspects: Suspects, grace: float) -> Suspects:
     """Remove what has belonged to nobody for `grace` seconds."""
-    strays = stray_apps(ctx, apps)
     images = set(ctx.images.images()) - known_images(ctx)
     seen = time.monotonic()
     since = {name: suspects.get(name, seen) for name in strays | images}
@@ -141,11 +140,10 @@ def sweep(ctx: Context, apps: frozenset[str], suspects: Suspects, grace: float) 
     return since
 
 
-def stray_apps(ctx: Context, apps: frozenset[str]) -> set[str]:
-    """Ids of apps that left something behind."""
-    found = {one.app for one in ctx.runtime.instances()} | {route.app for route in ctx.proxy.routes()}
-    found |= {path.name.removesuffix(".git") for path in (ctx.settings.home / "repos").glob("*.git")}
-    return found - apps - {standing.app for standing in list(ctx.pushes.values())}
+def stray_apps(ctx: Context, present: set[str], apps: set[str]) -> set[str]:
+    """Ids of apps that left something behind; `present` are those the engine and the proxy know."""
+    repositories = {path.name.removesuffix(".git") for path in (ctx.settings.home / "repos").glob("*.git")}
+    return (present | repositories) - apps - {standing.app for standing in list(ctx.pushes.values())}
 
 
 def discard_app(ctx: Context, app_id: str) -> None:

@@ -33,16 +33,16 @@ def put(ctx: Context, app_id: str) -> Route | None:
 
 def offer(ctx: Context, want: Wanted, instances: Sequence[Instance]) -> Route:
     """Put the route for `want` unless it is in effect already; the caller holds the app's route lock."""
-    before = [route for route in ctx.proxy.routes() if route.app == want.app]
-    known = frozenset(target for route in before for target in (*route.targets, *route.draining))
+    known = ctx.proxy.routes()
     route = compute(want, instances, known)
-    if route not in before:
+    if route not in known:
         ctx.proxy.put(route)
     return route
 
 
-def compute(want: Wanted, instances: Sequence[Instance], known: frozenset[Target]) -> Route:
-    """Instances that are wanted and up serve; others that the proxy knows finish what they have."""
+def compute(want: Wanted, instances: Sequence[Instance], known: Sequence[Route]) -> Route:
+    """Wanted instances that are up serve; others that the app's route in `known` has finish what they have."""
+    targets = {one for route in known if route.app == want.app for one in (*route.targets, *route.draining)}
     up = [one for one in instances if one.process == ROUTED and one.address and one.state is InstanceState.UP]
     serving = {wanted.target(one) for one in up if want.covers(one)}
     others = {wanted.target(one) for one in up} - serving
@@ -50,7 +50,7 @@ def compute(want: Wanted, instances: Sequence[Instance], known: frozenset[Target
         app=want.app,
         hosts=want.hosts,
         targets=tuple(sorted(serving)),
-        draining=tuple(sorted(others & known)),
+        draining=tuple(sorted(others & targets)),
     )
 
 

@@ -54,11 +54,6 @@ class Turns:
             if taken:
                 lock.release()
 
-    def forget(self, app_id: str) -> None:
-        with self._guard:
-            self._locks.pop(app_id, None)
-            self._locks.pop(f"{app_id} route", None)
-
     def begin_retiring(self, app_id: str) -> bool:
         """Ask for old instances to be retired; True when the caller has to start the thread that does it."""
         with self._guard:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from control import configvars
@@ -52,17 +52,20 @@ class Wanted:
 
 def of(ctx: Context, session: Session, app: App) -> Wanted:
     """What rows say about this app."""
-    flying = select(Deployment.generation).where(
-        Deployment.app_id == app.id, Deployment.state.in_([state.value for state in IN_FLIGHT])
-    )
     release = session.get(Release, app.release_id) if app.release_id else None
     runs = release is not None and not app.stopped and not app.deleting
     return Wanted(
         app=app.id,
         hosts=hosts(ctx, app),
         specs=tuple(specs(ctx, session, app, release, app.generation)) if runs and release else (),
-        in_flight=frozenset(session.scalars(flying)),
+        in_flight=frozenset(one.generation for one in session.scalars(in_flight(app))),
     )
+
+
+def in_flight(app: App) -> Select[Deployment]:
+    """Deployments of the app that have not ended."""
+    states = [state.value for state in IN_FLIGHT]
+    return select(Deployment).where(Deployment.app_id == app.id, Deployment.state.in_(states))
 
 
 def hosts(ctx: Context, app: App) -> tuple[str, ...]:
