@@ -32,6 +32,12 @@ def info(ctx: Ctx, me: Me, app: InPath, number: Which) -> values.Build:
     return builds.info(ctx, me, app, chosen(number))
 
 
+@router.post("/apps/{app}/builds/{number}/cancel", response_model=schemas.Job)
+def cancel(ctx: Ctx, me: Me, app: InPath, number: Which) -> values.Job:
+    """End a build and the deploy it is part of; `latest`: whatever is being done to the app."""
+    return builds.cancel(ctx, me, app, chosen(number))
+
+
 @router.get("/apps/{app}/builds/{number}/output", response_class=PlainTextResponse)
 def output(ctx: Ctx, me: Me, app: InPath, number: Which) -> str:
     """What the build printed."""

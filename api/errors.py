@@ -25,6 +25,7 @@ TITLES: dict[type[PlatformError], str] = {
     errors.Denied: "Not allowed",
     errors.NotFound: "Not found",
     errors.Conflict: "In conflict with the present state",
+    errors.Cancelled: "Cancelled",
     errors.BuildFailed: "The build failed",
     errors.NoBuildpack: "Nothing knows how to build this",
     errors.StepFailed: "A build step failed",

@@ -143,6 +143,7 @@ class Build(Answer):
     state: str
     reason: str | None
     pack: str | None
+    job: int | None
     user: str | None
     error: str | None
     created_at: datetime

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dulwich.errors import NotGitRepository
+from dulwich.object_store import DiskObjectStore, OverlayObjectStore
 from dulwich.objects import Blob, Commit, Tag, Tree
 from dulwich.repo import Repo
 
@@ -53,17 +54,22 @@ def tree_of(repo: Path, commit: str) -> str:
         return tree_id(git, commit).decode()
 
 
-def export(repo: Path, commit: str, into: Path, limits: Limits) -> Source:
+def export(repo: Path, commit: str, into: Path, limits: Limits, env: Mapping[str, str] | None = None) -> Source:
     """Write a commit's files below `into` (made, must be empty).
 
     Nothing is written before every path and size has been checked. BuildFailed names the path that is not
-    acceptable or the limit that is passed; NotFound without such a commit.
+    acceptable or the limit that is passed; NotFound without such a commit. `env`: git's variables of a push that is
+    still in quarantine, so that its objects are found.
     """
+    quarantine = (env or {}).get("GIT_OBJECT_DIRECTORY")
     with opened(repo) as git:
+        if quarantine:
+            both = OverlayObjectStore([DiskObjectStore(quarantine), git.object_store])
+            git.object_store = both  # type: ignore[assignment]
         tree = tree_id(git, commit)
         entries = list(walk(git, tree, limits))
         files = [entry for entry in entries if stat.S_ISREG(entry.mode) or entry.mode == LINK]
-        check_sizes(repo, files, limits)
+        check_sizes(repo, files, limits, env or {})
         links = {entry.path: link_target(git, entry) for entry in files if entry.mode == LINK}
         into.mkdir(parents=True, exist_ok=True)
         for entry in entries:
@@ -147,10 +153,10 @@ def refused(path: str, what: str) -> BuildFailed:
     return BuildFailed(f"the path {path!r} {what}", "Remove it from the commit and push again.")
 
 
-def check_sizes(repo: Path, files: list[Entry], limits: Limits) -> None:
+def check_sizes(repo: Path, files: list[Entry], limits: Limits, env: Mapping[str, str]) -> None:
     """Compare with the limits what the objects' headers say, before anything is unpacked."""
     total = 0
-    for entry, size in zip(files, sizes(repo, files), strict=True):
+    for entry, size in zip(files, sizes(repo, files, env), strict=True):
         total += size
         if size > limits.blob:
             raise BuildFailed(
@@ -164,13 +170,13 @@ def check_sizes(repo: Path, files: list[Entry], limits: Limits) -> None:
         )
 
 
-def sizes(repo: Path, files: list[Entry]) -> list[int]:
+def sizes(repo: Path, files: list[Entry], env: Mapping[str, str]) -> list[int]:
     """Sizes from headers alone. dulwich knows a size only by unpacking the object; git reads the header."""
     if not files:
         return []
     command = ["git", f"--git-dir={repo}", "cat-file", "--batch-check=%(objecttype) %(objectsize)"]
     asked = b"".join(entry.id + b"\n" for entry in files)
-    environment = {"PATH": os.defpath, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    environment = {"PATH": os.defpath, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **env}
     try:
         answer = subprocess.run(command, input=asked, capture_output=True, check=True, env=environment, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:

@@ -20,10 +20,15 @@ async def follow(call: Call, job: dict[str, Any]) -> int:
                 return await ended(call, document["verdict"] or {}, told)
             told |= await show(call, document["line"])
     except asyncio.CancelledError:
-        await call.error([f"The {job['kind']} of {job['app']} goes on without you: `releases {job['app']}` shows it."])
+        await call.error([f"The {job['kind']} of {job['app']} goes on without you: `{again(job)}` shows it."])
         return INTERRUPTED
-    await call.error(["The connection ended before the verdict.", f"`releases {job['app']}` shows how it went."])
+    await call.error(["The connection ended before the verdict.", f"`{again(job)}` shows how it goes on."])
     return 1
+
+
+def again(job: dict[str, Any]) -> str:
+    """The command that shows a job once more."""
+    return f"builds:attach {job['app']} {job['build']}" if job["build"] else f"releases {job['app']}"
 
 
 async def show(call: Call, line: str) -> bool:

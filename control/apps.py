@@ -123,6 +123,6 @@ def destroy(ctx: Context, user: values.User, app: str) -> values.Job:
     with ctx.db.begin() as session:
         row = access.find(session, user, app)
         row.deleting = True
-        job = queue.shown(session, queue.add(session, row, "destroy", user, name=row.name))
+        job = queue.shown(session, queue.add(ctx, session, row, "destroy", user, name=row.name))
     queue.wake(ctx)
     return job

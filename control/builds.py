@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from builder import build as building
 from builder import source
-from builder.base import BuildRequest
-from control import access, configvars, values
+from builder.base import BuildRequest, Image
+from builder.build import Prepared
+from control import access, configvars, places, queue, values
 from control.context import Context
 from control.machines import advance
 from control.progress import Progress
-from core.errors import BuildFailed, NotFound, StepFailed
+from control.wanted import ONCE
+from core.errors import BuildFailed, Cancelled, Conflict, NotFound, StepFailed
 from core.states import BuildState
 from models import App, Build, Job, Release, User
 from models.base import now
@@ -50,6 +51,7 @@ def of_job(ctx: Context, job: Job) -> Build:
         build = session.get_one(Build, job.build_id)
         if build.state == BuildState.RUNNING:
             ctx.images.cancel(build.id)
+            # What a dead server was building has ended with it.
             advance(session, build, BuildState.FAILED, reason="interrupted", finished_at=now())
             user = values.User(id=build.user_id or "", name="")
             app = session.get_one(App, build.app_id)
@@ -83,25 +85,27 @@ def same(build: Build, made: Made) -> bool:
     return (build.tree, build.base) == (made.tree, made.base) and build.config_digest in (None, made.config)
 
 
-def make(ctx: Context, app: App, build: Build, say: Progress, *, force: bool = False) -> Build:
+def make(ctx: Context, app: App, build: Build, say: Progress, *, force: bool = False, use_cache: bool = True) -> Build:
     """Build the commit, or take the image of an earlier build made from the same."""
     if build.state == BuildState.SUCCEEDED:  # the job was taken up again after its image was made
         return build
     say.step(f"Building {app.name} from {build.commit[:7]}")
-    with ctx.db.begin() as session:
-        session.add(build)
-        advance(session, build, BuildState.RUNNING, started_at=now())
+    attach = f"ssh paas builds:attach {app.name} {build.number}"
+    say.detail(f"Build {build.number} goes on when you leave: {attach}")
     try:
         made = made_from(ctx, app, build.commit)
-        earlier = None if force else alike(ctx, app, made)
+        earlier = None if force or not use_cache else alike(ctx, app, made)
+        places.take(ctx, build, say)
+        ctx.at("build.started")
         if earlier is not None:
             say.detail(f"Nothing it is made from has changed since build {earlier.number}: its image is used")
             return succeed(ctx, build, earlier)
-        with waiting_for_room(ctx, say):
-            return compile_image(ctx, app, build, made, say)
+        return compile_image(ctx, app, build, made, say, use_cache)
     except Exception as error:
         fail(ctx, build, error, say)
         raise
+    finally:
+        places.free(ctx)
 
 
 def alike(ctx: Context, app: App, made: Made) -> Build | None:
@@ -117,28 +121,14 @@ def alike(ctx: Context, app: App, made: Made) -> Build | None:
     return next((build for build in found if build.image in kept), None)
 
 
-@contextmanager
-def waiting_for_room(ctx: Context, say: Progress) -> Iterator[None]:
-    """Hold one of the machine's places for builds."""
-    room = ctx.turns.builds
-    if not room.acquire(blocking=False):
-        say.detail("Waiting for other builds on this machine")
-        room.acquire()
-    try:
-        yield
-    finally:
-        room.release()
-
-
-def compile_image(ctx: Context, app: App, build: Build, made: Made, say: Progress) -> Build:
+def compile_image(ctx: Context, app: App, build: Build, made: Made, say: Progress, use_cache: bool) -> Build:
     """Export the tree, plan it, make the image."""
-    folder = Path(tempfile.mkdtemp(prefix="build-", dir=ctx.settings.home / "tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="build-", dir=ctx.scratch))
     try:
-        limits = source.Limits(ctx.settings.blob_limit, ctx.settings.tree_limit, ctx.settings.tree_files)
-        tree = source.export(ctx.repository(app.id), build.commit, folder / "src", limits)
+        tree = source.export(ctx.repository(app.id), build.commit, folder / "src", limits(ctx))
         for path in tree.submodules:
             say.detail(f"Submodule {path} is not fetched")
-        ctx.fail("build.exported")
+        ctx.at("build.exported")
         prepared = building.plan(tree.folder, ctx.settings.stack)
         for line in prepared.words():
             say(line)
@@ -150,26 +140,62 @@ def compile_image(ctx: Context, app: App, build: Build, made: Made, say: Progres
             folder=tree.folder,
             plan=prepared.plan,
             config=config,
+            use_cache=use_cache,
         )
-        image = ctx.images.build(request, say)
-        ctx.fail("build.built")
-        processes = {
-            name: {"argv": list(argv), "command": prepared.commands[name]} for name, argv in prepared.processes.items()
-        }
-        port = prepared.plan.port or image.port
-        reads = made.config if prepared.plan.reads_config else None
-        result = Build(
-            tree=made.tree,
-            base=made.base,
-            config_digest=reads,
-            image=image.digest,
-            port=port if prepared.plan.pack == "dockerfile" else None,
-            processes=processes,
-            pack=prepared.plan.pack,
-        )
-        return succeed(ctx, build, result)
+        ctx.at("build.planned")
+        image = image_of(ctx, request, say)
+        ctx.at("build.built")
+        return succeed(ctx, build, result_of(prepared, made, image))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def result_of(prepared: Prepared, made: Made, image: Image) -> Build:
+    """What a build row says once its image is there."""
+    port = prepared.plan.port or image.port
+    return Build(
+        tree=made.tree,
+        base=made.base,
+        config_digest=made.config if prepared.plan.reads_config else None,
+        image=image.digest,
+        port=port if prepared.plan.pack == "dockerfile" else None,
+        processes={
+            name: {"argv": list(argv), "command": prepared.commands[name]} for name, argv in prepared.processes.items()
+        },
+        pack=prepared.plan.pack,
+    )
+
+
+def rehearse(
+    ctx: Context, app: App | None, name: str, repository: Path, commit: str, env: Mapping[str, str]
+) -> list[str]:
+    """What a build of `commit` would be made with, without making it; `env` says where its objects are."""
+    folder = Path(tempfile.mkdtemp(prefix="plan-", dir=ctx.scratch))
+    try:
+        tree = source.export(repository, commit, folder / "src", limits(ctx), env)
+        prepared = building.plan(tree.folder, ctx.settings.stack)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    once = prepared.commands.get(ONCE)
+    started = [f"{kind}: {command or 'the command of the image'}" for kind, command in prepared.commands.items()]
+    lines = [f"-----> Planning {name} from {commit[:7]}", *prepared.words(), "-----> Would start"]
+    lines += [f"       {line}" for line in started if not line.startswith(f"{ONCE}:")]
+    lines += [f"-----> Would run release command: {once}"] if once else []
+    return [*lines, "=====> Nothing has been changed"]
+
+
+def limits(ctx: Context) -> source.Limits:
+    return source.Limits(ctx.settings.blob_limit, ctx.settings.tree_limit, ctx.settings.tree_files)
+
+
+def image_of(ctx: Context, request: BuildRequest, say: Progress) -> Image:
+    """Let the engine build it; a job that must end takes the build and all it started with it."""
+    with ctx.ending(lambda: ctx.images.cancel(request.build)):
+        try:
+            return ctx.images.build(request, say)
+        except StepFailed:
+            ctx.check()  # when it was cancelled, that is what there is to say
+            raise
 
 
 RESULT = ("tree", "base", "config_digest", "image", "port", "processes", "pack")
@@ -181,14 +207,24 @@ def succeed(ctx: Context, build: Build, result: Build) -> Build:
     with ctx.db.begin() as session:
         session.add(build)
         advance(session, build, BuildState.SUCCEEDED, finished_at=now(), **changes)
+    ctx.at("build.recorded")
     return build
 
 
 def fail(ctx: Context, build: Build, error: Exception, say: Progress) -> None:
-    reason = error.reason if isinstance(error, StepFailed) else "step" if isinstance(error, BuildFailed) else "error"
+    state, reason = ended(error)
     with ctx.db.begin() as session:
         session.add(build)
-        advance(session, build, BuildState.FAILED, reason=reason, error=say.hide(str(error)), finished_at=now())
+        advance(session, build, state, reason=reason, error=say.hide(str(error)), finished_at=now())
+
+
+def ended(error: Exception) -> tuple[BuildState, str]:
+    """The state and the reason of a build that ended with `error`."""
+    if isinstance(error, Cancelled):
+        return BuildState.CANCELLED, "cancelled"
+    if isinstance(error, StepFailed):
+        return BuildState.FAILED, error.reason
+    return BuildState.FAILED, "step" if isinstance(error, BuildFailed) else "error"
 
 
 def discard(ctx: Context, app: App, build: Build) -> None:
@@ -237,11 +273,33 @@ def info(ctx: Context, user: values.User, app: str, number: int | None = None) -
         return shown(session, find(session, access.find(session, user, app), number))
 
 
+def named(session: Session, job: Job) -> str:
+    """`build 12 (1a2b3c4)`, or the kind of a job that builds nothing."""
+    build = session.get(Build, job.build_id) if job.build_id else None
+    return f"build {build.number} ({build.commit[:7]})" if build else f"a {job.kind}"
+
+
+def job_of(session: Session, build: Build) -> int | None:
+    """The job that made, makes or shall make the build; that of its retry when its server died."""
+    retry = session.scalar(select(Build).where(Build.retry_of == build.id))
+    if retry is not None:
+        return job_of(session, retry)
+    return session.scalar(select(Job.id).where(Job.build_id == build.id).order_by(Job.id.desc()).limit(1))
+
+
+def cancel(ctx: Context, user: values.User, app: str, number: int | None = None) -> values.Job:
+    """End what is in flight now: the build of that number, or whatever is being done to the app."""
+    with ctx.db.begin() as session:
+        row = access.find(session, user, app)
+        job = job_of(session, find(session, row, number)) if number is not None else queue.in_flight(session, row).id
+    if job is None:
+        raise Conflict(f"build {number} has ended", "There is nothing to cancel.")
+    return queue.cancel(ctx, user, job)
+
+
 def output(ctx: Context, user: values.User, app: str, number: int | None = None) -> str:
     """The log of a build: all its job has said so far."""
-    with ctx.db.begin() as session:
-        build = find(session, access.find(session, user, app), number)
-        job = session.scalar(select(Job.id).where(Job.build_id == build.id).order_by(Job.id.desc()).limit(1))
+    job = info(ctx, user, app, number).job
     lines, _ = ctx.journal.read(job) if job is not None else ([], 0)
     return "\n".join(lines) + ("\n" if lines else "")
 
@@ -254,6 +312,7 @@ def shown(session: Session, build: Build) -> values.Build:
         state=build.state,
         reason=build.reason,
         pack=build.pack,
+        job=job_of(session, build),
         user=user.name if user else None,
         error=build.error,
         created_at=build.created_at,

@@ -63,7 +63,7 @@ def change(
         audit(session, "config.changed", user=user.id, app=row.id, names=sorted(changes))
         if row.release_id is None or not restart:
             return None
-        job = queue.shown(session, queue.add(session, row, "config", user, description=describe(changes)))
+        job = queue.shown(session, queue.add(ctx, session, row, "config", user, description=describe(changes)))
     queue.wake(ctx)
     return job
 

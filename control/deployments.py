@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import IPv4Network
 
 import structlog
@@ -66,7 +65,8 @@ def begin(ctx: Context, app: App, release: Release) -> Deployment:
         deployment = Deployment(app_id=app.id, release_id=release.id, generation=max(latest, app.generation) + 1)
         session.add(deployment)
         session.flush()
-        return deployment
+    ctx.at("deploy.begun")
+    return deployment
 
 
 def move(ctx: Context, deployment: Deployment, state: DeploymentState) -> None:
@@ -86,7 +86,7 @@ def provision(
     if manner.once and ONCE in release.processes:
         with say.phase("release"):
             run_once(ctx, app, release, say)
-    ctx.fail("deploy.provisioned")
+    ctx.at("deploy.provisioned")
     return [] if app.stopped and not manner.wakes else specs
 
 
@@ -103,7 +103,9 @@ def run_once(ctx: Context, app: App, release: Release, say: Progress) -> None:
         env=wanted.environment(ctx, app, release),
         limits=wanted.limits(ctx),
     )
-    code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout)
+    ctx.at("once.started")
+    code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout, ctx.ending)
+    ctx.at("once.ended")
     if code != 0:
         raise ReleaseCommandFailed(
             f"the release command exited with code {code}", "Its output is above; what ran before still does."
@@ -117,24 +119,29 @@ def start(ctx: Context, app: App, specs: Sequence[ProcessSpec], deployment: Depl
         say.step(f"Starting {spec.process} ({spec.count})")
     with say.phase("start"):
         bring_up(ctx, app, specs, say)
-    ctx.fail("deploy.healthy")
+    ctx.at("deploy.healthy")
 
 
 def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress) -> None:
     """Apply the specs and wait for the health of every instance, all at once."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    pool, enough = ThreadPoolExecutor(max_workers=8), threading.Event()
+    try:
         instances = [one for started in pool.map(ctx.runtime.apply, specs) for one in started]
-        ctx.fail("deploy.started")
+        ctx.at("deploy.started")
         instances.sort(key=lambda one: one.process != ROUTED)  # the others settle while the routed ones are probed
-        for words in pool.map(partial(wait_for, ctx, app), instances):
-            say.detail(words)
+        waits = [pool.submit(wait_for, ctx, app, instance, enough) for instance in instances]
+        for wait in waits:
+            say.detail(ctx.result(wait))
+    finally:
+        enough.set()
+        pool.shutdown(wait=False)
 
 
-def wait_for(ctx: Context, app: App, instance: Instance) -> str:
-    """Wait until the instance is healthy; the words for it."""
+def wait_for(ctx: Context, app: App, instance: Instance, enough: threading.Event) -> str:
+    """Wait until the instance is healthy or it is `enough`; the words for it."""
     settings = ctx.settings
     if instance.process != ROUTED:
-        health.settled(ctx.runtime, ctx.observer, instance)
+        health.settled(ctx.runtime, ctx.observer, instance, cancelled=enough)
         return f"{instance.name} started"
     found = health.wait(
         ctx.runtime,
@@ -143,6 +150,7 @@ def wait_for(ctx: Context, app: App, instance: Instance) -> str:
         path=app.health_path,
         host=f"{app.name}.{settings.domain}",
         timeout=settings.start_timeout,
+        cancelled=enough,
     )
     return f"{instance.name} healthy after {found.seconds:.1f}s (GET {app.health_path or '/'} {found.status})"
 
@@ -162,7 +170,7 @@ def go_live(
         with ctx.db.begin() as session:
             hosts = wanted.hosts(ctx, session.get_one(App, app.id))
         routes.offer(ctx, Wanted(app=app.id, hosts=hosts, specs=tuple(specs)), ctx.runtime.instances(app.id))
-        ctx.fail("deploy.routed")
+        ctx.at("deploy.routed")
         record(ctx, app, release, deployment, manner)
     ctx.fail("deploy.committed")
     retire_soon(ctx, app.id)
@@ -199,7 +207,7 @@ def fail(ctx: Context, app: App, release: Release, deployment: Deployment, reaso
         if first:
             ctx.runtime.remove(app.id)
         elif started:
-            ctx.runtime.remove(app.id, ids=frozenset(started))
+            ctx.runtime.remove(app.id, ids=frozenset(started), grace=0)  # they have never served
     except PlatformError as trouble:  # reconcile takes them away when the engine is back
         log.warning("deploy.leftovers", app=app.id, error=str(trouble))
         ctx.turns.drifted.set()
@@ -230,8 +238,11 @@ def retire(ctx: Context, app_id: str) -> None:
     route = routes.put(ctx, app_id)
     names = {wanted.target(one) for one in surplus if one.address}
     draining = [target for target in (route.draining if route else ()) if target in names]
+    ctx.fail("retire.begun")
     await_drained(lambda: routes.sessions(ctx, app_id, draining), ctx.settings.drain_timeout, draining)
+    ctx.fail("retire.drained")
     ctx.runtime.remove(app_id, ids=frozenset(one.id for one in surplus))
+    ctx.fail("retire.ended")
     routes.put(ctx, app_id)
 
 
@@ -259,6 +270,6 @@ def redeploy(ctx: Context, user: values.User, app: str) -> values.Job:
         row = access.find(session, user, app)
         if row.live_commit is None:
             raise Conflict(f"{app} has never been deployed", "Push it first: git push paas main")
-        job = queue.shown(session, queue.add(session, row, "redeploy", user))
+        job = queue.shown(session, queue.add(ctx, session, row, "redeploy", user))
     queue.wake(ctx)
     return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,6 +13,8 @@ from control.context import Context
 from core.states import JobState
 from models import AuditEntry, Job
 
+LONGEST_SILENCE = 15.0
+"""Seconds after which a follower looks at the verdict all the same: whoever was to tell may have died."""
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -29,15 +32,14 @@ def ended(ctx: Context, job_id: int) -> bool:
 async def follow(ctx: Context, job_id: int) -> AsyncIterator[str]:
     """Lines of a job's log from its start; ends when the verdict is there."""
     offset = 0
-    with ctx.journal.watch(job_id) as watcher:
-        if await asyncio.to_thread(ended, ctx, job_id):
-            watcher.ring(ended=True)
+    with ctx.journal.watch(job_id) as changed:
         while True:
-            watcher.changed.clear()
-            last = watcher.ended
+            changed.clear()
+            last = await asyncio.to_thread(ended, ctx, job_id)
             lines, offset = ctx.journal.read(job_id, offset)
             for line in lines:
                 yield line
             if last:
                 return
-            await watcher.changed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), LONGEST_SILENCE)

@@ -1,13 +1,21 @@
-"""Logs of jobs: written to a file first, followed second; a slow or dead reader never blocks a writer."""
+"""Logs of jobs: written to a file first, followed second; a slow or dead reader never blocks a writer.
+
+Readers learn of a line from the kernel, so it does not matter which server writes it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import structlog
+from asyncinotify import Inotify, Mask
+
+log = structlog.get_logger()
 
 # ANSI sequences (CSI, OSC, two-byte escapes) and every control character but tab.
 CONTROL = re.compile(
@@ -21,17 +29,25 @@ def clean(line: str) -> str:
     return CONTROL.sub("", line)[:LINE_LIMIT]
 
 
-class Watcher:
-    """One reader's bell."""
+class Notices:
+    """What the kernel tells of the folder, to those who follow a file in it; there as long as anybody does."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.changed = asyncio.Event()
-        self.ended = False
+    def __init__(self, folder: Path) -> None:
+        self.bells: dict[str, set[asyncio.Event]] = {}
+        self.inotify = Inotify()
+        self.inotify.add_watch(folder, Mask.MODIFY | Mask.ATTRIB | Mask.CREATE)
+        self.listening = asyncio.create_task(self.listen())
+        self.listening.add_done_callback(lambda _: self.inotify.close())
 
-    def ring(self, ended: bool) -> None:
-        self.ended = self.ended or ended
-        self.changed.set()
+    async def listen(self) -> None:
+        async for event in self.inotify:
+            # An event without a name tells that some were lost.
+            rung = self.bells.get(str(event.name), ()) if event.name else set().union(*self.bells.values())
+            for bell in rung:
+                bell.set()
+
+    def close(self) -> None:
+        self.listening.cancel()
 
 
 class Journal:
@@ -39,21 +55,23 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._watchers: dict[int, set[Watcher]] = {}
-        self._guard = threading.Lock()
+        self._notices: Notices | None = None
 
     def path(self, job_id: int) -> Path:
         return self.folder / f"{job_id}.log"
 
     def write(self, job_id: int, line: str) -> None:
-        """Append one line."""
-        with self.path(job_id).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(clean(line) + "\n")
-        self._ring(job_id, ended=False)
+        """Append one line; a full disk loses lines, never a deploy."""
+        try:
+            with self.path(job_id).open("a", encoding="utf-8", errors="replace") as file:
+                file.write(clean(line) + "\n")
+        except OSError as error:
+            log.warning("journal.lost", job=job_id, error=str(error))
 
     def end(self, job_id: int) -> None:
         """Tell the readers that the verdict is there."""
-        self._ring(job_id, ended=True)
+        with suppress(FileNotFoundError):
+            os.utime(self.path(job_id))
 
     def read(self, job_id: int, offset: int = 0) -> tuple[list[str], int]:
         """Whole lines from byte `offset` on, and the offset behind them."""
@@ -67,21 +85,17 @@ class Journal:
         return whole.decode("utf-8", "replace").splitlines(), offset + len(whole)
 
     @contextmanager
-    def watch(self, job_id: int) -> Iterator[Watcher]:
-        watcher = Watcher(asyncio.get_running_loop())
-        with self._guard:
-            self._watchers.setdefault(job_id, set()).add(watcher)
+    def watch(self, job_id: int) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the job's log has changed or its verdict is there."""
+        notices = self._notices = self._notices or Notices(self.folder)
+        name, bell = self.path(job_id).name, asyncio.Event()
+        notices.bells.setdefault(name, set()).add(bell)
         try:
-            yield watcher
+            yield bell
         finally:
-            with self._guard:
-                self._watchers[job_id].discard(watcher)
-                if not self._watchers[job_id]:
-                    del self._watchers[job_id]
-
-    def _ring(self, job_id: int, ended: bool) -> None:
-        with self._guard:
-            watchers = list(self._watchers.get(job_id, ()))
-        for watcher in watchers:
-            if not watcher.loop.is_closed():
-                watcher.loop.call_soon_threadsafe(watcher.ring, ended)
+            notices.bells[name].discard(bell)
+            if not notices.bells[name]:
+                del notices.bells[name]
+            if not notices.bells:
+                notices.close()
+                self._notices = None

@@ -58,7 +58,7 @@ def scale(ctx: Context, user: values.User, app: str, counts: dict[str, int]) -> 
                 raise NotFound(f"{app} has no process type {process!r}", f"It has: {types}.")
             if not 0 <= count <= MOST:
                 raise Invalid(f"{process}={count} is not possible", f"Choose 0 to {MOST}.")
-        job = queue.shown(session, queue.add(session, row, "scale", user, counts=counts))
+        job = queue.shown(session, queue.add(ctx, session, row, "scale", user, counts=counts))
     queue.wake(ctx)
     return job
 
@@ -90,7 +90,7 @@ def order(ctx: Context, user: values.User, app: str, kind: str) -> values.Job:
     with ctx.db.begin() as session:
         row = access.find(session, user, app)
         needed(session, row)
-        job = queue.shown(session, queue.add(session, row, kind, user))
+        job = queue.shown(session, queue.add(ctx, session, row, kind, user))
     queue.wake(ctx)
     return job
 
@@ -111,6 +111,7 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
         try:
             with say.phase("start"):
                 deployments.bring_up(ctx, row, growing, say)
+            ctx.at("scale.started")
         except PlatformError:
             deployments.retire_soon(ctx, app.id)
             raise

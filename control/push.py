@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,13 @@ from repos import bare
 
 log = structlog.get_logger()
 
+DETACH, NOCACHE, PLAN, CANCEL = "detach", "nocache", "plan", "cancel-on-disconnect"
+OPTIONS = {
+    DETACH: "return as soon as the deploy is queued",
+    NOCACHE: "build everything anew",
+    PLAN: "say what would happen and change nothing",
+    CANCEL: "cancel the deploy when the connection is lost",
+}
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 ZERO = "0" * 40
@@ -32,7 +40,8 @@ ZERO = "0" * 40
 def push(ctx: Context, app: App, job: Job, say: Progress, *, force: bool = False) -> str:
     """Make the job's commit the running version of `app`; return its URL."""
     with say.phase("build"):
-        build = builds.make(ctx, app, builds.of_job(ctx, job), say, force=force)
+        use_cache = NOCACHE not in job.payload.get("options", ())
+        build = builds.make(ctx, app, builds.of_job(ctx, job), say, force=force, use_cache=use_cache)
     release = releases.of_job(ctx, job) or releases.cut(ctx, app, job, build, describe(build, job), say)
     try:
         deployments.deploy(ctx, app, release, say, Manner(push=True))
@@ -67,8 +76,15 @@ def begin(ctx: Context, user: values.User, name: str) -> Push:
     entry = Push(names.new_id(), app_id, name, ctx.repository(app_id), user, max_pack, refusal)
     ctx.pushes[entry.id] = Standing(app=app_id, new=row is None)
     if row is None:
+        mark(ctx, app_id).touch()
         apps.make_repository(ctx, app_id)
+    ctx.fail("push.begun")
     return entry
+
+
+def mark(ctx: Context, app_id: str) -> Path:
+    """While this file is there, the repository of an app that does not exist yet is no stray one."""
+    return ctx.scratch / f"push-{app_id}"
 
 
 def room(ctx: Context) -> tuple[int, str]:
@@ -95,16 +111,19 @@ def repository(ctx: Context, user: values.User, name: str) -> Path:
 def notices(ctx: Context, entry: Push) -> list[str]:
     """What a pusher should know first: a deploy of this app that has not ended."""
     with ctx.db.begin() as session:
-        query = select(Build.commit).join(Job, Job.build_id == Build.id)
+        query = select(Build.commit, Build.number).join(Job, Job.build_id == Build.id)
         query = query.where(Job.app_id == entry.app, Job.state.in_([JobState.PENDING, JobState.RUNNING]))
-        commits = session.scalars(query.order_by(Job.id)).all()
-    return [f"a deploy of {commit[:7]} is in flight: ssh paas builds:output {entry.name}" for commit in commits]
+        found = session.execute(query.order_by(Job.id)).all()
+    return [
+        f"a deploy of {commit[:7]} is in flight: ssh paas builds:attach {entry.name} {number}"
+        for commit, number in found
+    ]
 
 
-def policy(ctx: Context, entry: Push, refs: Sequence[Ref], env: Mapping[str, str]) -> None:
+def policy(ctx: Context, entry: Push, refs: Sequence[Ref], env: Mapping[str, str], options: Sequence[str] = ()) -> None:
     """pre-receive: judge each ref, refuse when nothing of the push may pass, weigh what is new."""
     standing = ctx.pushes[entry.id]
-    standing.refs = list(refs)
+    standing.refs, standing.options = list(refs), known(options)
     with ctx.db.begin() as session:
         row = session.get(App, entry.app)
         branch = row.branch if row else None
@@ -120,6 +139,33 @@ def policy(ctx: Context, entry: Push, refs: Sequence[Ref], env: Mapping[str, str
     except Invalid as error:
         standing.reasons = {ref.name: error.message for ref in refs}
         raise
+    ctx.fail("push.judged")
+
+
+def known(options: Sequence[str]) -> tuple[str, ...]:
+    """`options` when there are such push options; Invalid names those there are."""
+    for option in options:
+        if option not in OPTIONS:
+            meanings = "\n".join(f"git push -o {name}: {meaning}" for name, meaning in OPTIONS.items())
+            raise Invalid(f"there is no push option {option!r}", meanings)
+    return tuple(options)
+
+
+def rehearse(ctx: Context, entry: Push, env: Mapping[str, str]) -> list[str]:
+    """What `-o plan` says: what this push would do, read from what git has in quarantine."""
+    standing = ctx.pushes[entry.id]
+    mine = deploys(standing)
+    if mine is None:
+        return ["-----> Nothing of this would be deployed"]
+    with ctx.db.begin() as session:
+        row = session.get(App, entry.app)
+    return builds.rehearse(ctx, row, entry.name, entry.path, mine.new, env)
+
+
+def deploys(standing: Standing) -> Ref | None:
+    """The ref of a push that is to be deployed, if there is one."""
+    name = f"{HEADS}{standing.branch}"
+    return next((ref for ref in standing.refs if ref.name == name and name not in standing.reasons), None)
 
 
 def chosen(refs: Sequence[Ref]) -> str | None:
@@ -147,16 +193,14 @@ def objection(app: str, branch: str | None, ref: Ref) -> str | None:
     return None
 
 
-def announce(ctx: Context, entry: Push, refs: Sequence[Ref], options: Sequence[str]) -> values.Job | None:
+def announce(ctx: Context, entry: Push, refs: Sequence[Ref]) -> values.Job | None:
     """post-receive: put back what may not pass, queue the deploy branch's commit; None when nothing is to deploy."""
     standing = ctx.pushes[entry.id]
     ctx.fail("push.moved")
     back = [(ref.name, ref.new, ref.old) for ref in refs if ref.name in standing.reasons]
     if back:
         bare.move(entry.path, [(name, new, None if old == ZERO else old) for name, new, old in back])
-    mine = next(
-        (ref for ref in refs if ref.name == f"{HEADS}{standing.branch}" and ref.name not in standing.reasons), None
-    )
+    mine = deploys(standing)
     if mine is None:
         keep_app(ctx, entry, standing)
         return None
@@ -188,35 +232,49 @@ def enqueue(ctx: Context, entry: Push, standing: Standing, ref: Ref) -> values.J
         with ctx.db.begin() as session:
             app = adopt(ctx, session, entry, standing)
             build = builds.add(session, app, entry.user, ref.new)
-            job = queue.add(session, app, "push", entry.user, build, commit=ref.new, ref=ref.name)
+            wishes = [option for option in standing.options if option == NOCACHE]
+            job = queue.add(ctx, session, app, "push", entry.user, build, commit=ref.new, ref=ref.name, options=wishes)
             audit(session, "push.accepted", user=entry.user.id, app=app.id, commit=ref.new)
-            old = queue.supersede(session, app, job)
+            old = {
+                superseded.id: builds.named(session, superseded) for superseded in queue.supersede(session, app, job)
+            }
+            before = [builds.named(session, one) for one in queue.ahead(session, job)]
             result = queue.shown(session, job)
-    except Conflict as error:  # somebody else took the name since `begin`
+    except Conflict as error:  # somebody else took the name since `begin`, or too much waits
         standing.reasons[ref.name] = error.message
-        bare.move(entry.path, [(ref.name, ref.new, None)])
+        bare.move(entry.path, [(ref.name, ref.new, None if ref.old == ZERO else ref.old)])
         raise
-    for superseded in old:
-        ctx.journal.write(superseded.id, f" !     superseded by {ref.new[:7]}")
-        ctx.journal.end(superseded.id)
+    for superseded, name in old.items():
+        ctx.journal.write(job.id, f"-----> Supersedes {name}, which was still waiting")
+        ctx.journal.write(superseded, f" !     superseded by build {result.build} of {ref.new[:7]}")
+        ctx.journal.end(superseded)
+    if before:
+        ctx.journal.write(job.id, f"-----> Waiting for {', '.join(before)}")
     bare.set_head(entry.path, ref.name.removeprefix(HEADS))
     return result
 
 
-def settle(ctx: Context, entry: Push, said: str = "") -> dict[str, str]:
+def settle(ctx: Context, entry: Push, gone: bool = False) -> dict[str, str]:
     """receive-pack has ended: ref name to reason for each ref whose `ok` must become `ng`.
 
     Queues a deploy branch that moved although no hook announced it; removes a repository that came to nothing.
+    `gone`: the client is, before the verdict.
     """
     standing = ctx.pushes.pop(entry.id)
+    ctx.fail("push.settled")
     name = f"{HEADS}{standing.branch}"
-    moved = next((ref for ref in standing.refs if ref.name == name and ref.name not in standing.reasons), None)
+    moved = deploys(standing)
     if standing.job is None and moved is not None and bare.tip(entry.path, name) == moved.new != moved.old:
         log.warning("push.unannounced", app=entry.app, commit=moved.new)
         standing.job = enqueue(ctx, entry, standing, moved)
         queue.wake(ctx)
-    if standing.new and not exists(ctx, entry.app):
-        bare.remove(entry.path)
+    if standing.new:
+        if not exists(ctx, entry.app):
+            bare.remove(entry.path)
+        mark(ctx, entry.app).unlink(missing_ok=True)
+    if gone and standing.job is not None and CANCEL in standing.options:
+        with suppress(Conflict):  # it has just ended
+            queue.cancel(ctx, entry.user, standing.job.id)
     reasons = dict(standing.reasons)
     if standing.job is not None:
         reasons.update(verdict_reason(ctx, standing.job.id, name))
@@ -242,7 +300,7 @@ def land(ctx: Context, app: App, job: Job, say: Progress) -> str:
     """Do the job of a push; when it fails the branch stands again on what last succeeded."""
     commit, ref = job.payload["commit"], job.payload["ref"]
     try:
-        release = builds.serves(ctx, app, commit)
+        release = None if job.payload.get("options") else builds.serves(ctx, app, commit)
         if release is not None and not app.stopped:
             return already(ctx, app, job, release.number, commit, say)
         return push(ctx, app, job, say)
@@ -263,6 +321,7 @@ def already(ctx: Context, app: App, job: Job, number: int, commit: str, say: Pro
 
 def step_back(ctx: Context, app: App, ref: str, commit: str) -> None:
     """Move the ref back, unless a newer push has moved it on already."""
+    ctx.fail("push.returning")
     with ctx.db.begin() as session:
         live = session.get_one(App, app.id).live_commit
     try:

@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from control import access, values
 from control.context import Context
 from control.events import ENDED, audit
+from control.lease import Lease
 from control.machines import advance
-from core.errors import NotFound, PlatformError
-from core.states import JobState
+from core.errors import Cancelled, Conflict, NotFound, PlatformError
+from core.states import BuildState, JobState
 from models import App, Build, Job, User
 from models.base import now
 
-ATTEMPTS = 2
-"""How often a job is taken up when the server dies under it."""
+INTERRUPTED = PlatformError("interrupted: the server stopped twice under this job", "Try again.")
 
 
-def add(session: Session, app: App, kind: str, user: values.User, build: Build | None = None, **payload: Any) -> Job:
-    """Append a job to the app's line, in the caller's transaction; call `wake` after it."""
-    job = Job(app_id=app.id, kind=kind, user_id=user.id, payload=payload, build_id=build.id if build else None)
+def add(
+    ctx: Context, session: Session, app: App, kind: str, user: values.User, build: Build | None = None, **payload: Any
+) -> Job:
+    """Append a job to the app's line, in the caller's transaction; call `wake` after it.
+
+    Conflict when as many of this user's jobs wait as one user may have waiting.
+    """
+    waiting = select(func.count()).where(Job.user_id == user.id, Job.state == JobState.PENDING)
+    if (session.scalar(waiting) or 0) >= ctx.settings.queue_limit:
+        raise Conflict(
+            f"{ctx.settings.queue_limit} jobs of yours are waiting already",
+            "Wait until some are done, or cancel some: builds:cancel APP.",
+        )
+    job = Job(app_id=app.id, kind=kind, user_id=user.id or None, payload=payload, build_id=build.id if build else None)
     session.add(job)
     session.flush()
-    audit(session, f"{kind}.queued", user=user.id, app=app.id, job=job.id)
+    audit(session, f"{kind}.queued", user=user.id or None, app=app.id, job=job.id)
     return job
 
 
@@ -41,14 +52,23 @@ def claim(ctx: Context) -> Job | None:
     other = aliased(Job)
     busy = select(other.id).where(other.app_id == Job.app_id, other.state == JobState.RUNNING).exists()
     waiting = select(Job).where(Job.state == JobState.PENDING, ~busy).order_by(Job.id).limit(1)
-    try:
-        with ctx.db.begin() as session:
-            job = session.scalar(waiting)
-            if job is None or not advance(session, job, JobState.RUNNING, generation=job.generation + 1):
-                return None
-            return job
-    except IntegrityError:  # another server was faster
-        return None
+    while True:
+        try:
+            with ctx.db.begin() as session:
+                job = session.scalar(waiting.with_for_update(skip_locked=True))
+                if job is None:
+                    return None
+                if advance(session, job, JobState.RUNNING, generation=job.generation + 1, holder=ctx.server):
+                    return job
+        except IntegrityError:  # another server has just claimed a job of that app: look again
+            continue
+
+
+def hold(ctx: Context, job: Job) -> Lease:
+    """The lease of a job just claimed; beats until it is let go."""
+    lease = ctx.leases[job.id] = Lease(ctx.db, job)
+    ctx.turns.holding.set()
+    return lease
 
 
 def finish(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -> None:
@@ -56,6 +76,7 @@ def finish(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -> 
     with ctx.db.begin() as session:
         session.add(job)
         advance(session, job, state, verdict=verdict, finished_at=now())
+    ctx.fail("job.finished")
     ctx.journal.end(job.id)
 
 
@@ -64,25 +85,53 @@ def supersede(session: Session, app: App, newer: Job) -> list[Job]:
     waiting = select(Job).where(
         Job.app_id == app.id, Job.kind == "push", Job.state == JobState.PENDING, Job.id < newer.id
     )
-    verdict = failure(PlatformError("superseded by a newer push", "Fetch what was pushed after it."))
-    return [
-        job
-        for job in session.scalars(waiting).all()
-        if advance(session, job, JobState.CANCELLED, verdict=verdict, finished_at=now())
-    ]
+    error = Cancelled("superseded by a newer push", "Fetch what was pushed after it.")
+    return [job for job in session.scalars(waiting).all() if drop(session, job, "superseded", error)]
 
 
-def release_abandoned(ctx: Context) -> list[Job]:
-    """At start: jobs a dead server left RUNNING go back into the line once, or fail."""
+def drop(session: Session, job: Job, reason: str, error: PlatformError) -> bool:
+    """Take a job that still waits out of the line, with its build."""
+    waits = job.state == JobState.PENDING
+    if not waits or not advance(session, job, JobState.CANCELLED, verdict=failure(error), finished_at=now()):
+        return False
+    build = session.get(Build, job.build_id) if job.build_id else None
+    if build is not None:
+        advance(session, build, BuildState.CANCELLED, reason=reason, error=error.message, finished_at=now())
+    return True
+
+
+def in_flight(session: Session, app: App) -> Job:
+    """What of the app is being done, or else comes next; Conflict when nothing does."""
+    query = select(Job).where(Job.app_id == app.id, Job.state.not_in(ENDED))
+    job = session.scalar(query.order_by(Job.state != JobState.RUNNING, Job.id).limit(1))
+    if job is None:
+        raise Conflict(f"nothing of {app.name} is in flight", f"builds {app.name} shows what was.")
+    return job
+
+
+def cancel(ctx: Context, user: values.User, job_id: int) -> values.Job:
+    """End a job now: one that waits leaves the line, one that runs stops what it does."""
     with ctx.db.begin() as session:
-        left = session.scalars(select(Job).where(Job.state == JobState.RUNNING)).all()
-        given_up = failure(PlatformError("interrupted: the server stopped twice under this job", "Try again."))
-        for job in left:
-            if job.generation < ATTEMPTS:
-                advance(session, job, JobState.PENDING)
-            else:
-                advance(session, job, JobState.FAILED, verdict=given_up, finished_at=now())
-        return list(left)
+        job = seen(session, user, job_id)
+        if job.state in ENDED:
+            raise Conflict(f"the {job.kind} has ended: {job.state}", "There is nothing to cancel.")
+        job.cancelled_by = user.name
+        audit(session, "job.cancel", user=user.id, app=job.app_id, job=job.id)
+        waited = drop(session, job, "cancelled", Cancelled(f"cancelled by {user.name}"))
+        result = shown(session, job)
+    if waited:
+        ctx.journal.write(job_id, f" !     cancelled by {user.name}")
+        ctx.journal.end(job_id)
+        ctx.turns.drifted.set()
+    elif lease := ctx.leases.get(job_id):
+        lease.cancel(user.name)
+    return result
+
+
+def ahead(session: Session, job: Job) -> list[Job]:
+    """What of the app comes before this job."""
+    query = select(Job).where(Job.app_id == job.app_id, Job.id < job.id, Job.state.not_in(ENDED))
+    return list(session.scalars(query.order_by(Job.id)))
 
 
 def user_of(ctx: Context, job: Job) -> values.User:
@@ -112,15 +161,18 @@ def waits(session: Session, app_id: str, kinds: Sequence[str] | None = None) -> 
     return session.scalar(query.limit(1)) is not None
 
 
+def seen(session: Session, user: values.User, job_id: int) -> Job:
+    """A job of an app `user` may see, or one of their own; NotFound otherwise."""
+    job = session.get(Job, job_id)
+    app = session.get(App, job.app_id) if job and job.app_id else None
+    if job is None or not (access.may_see(user, app) if app else job.user_id == user.id):
+        raise NotFound(f"there is no job {job_id}")
+    return job
+
+
 def info(ctx: Context, user: values.User, job_id: int) -> values.Job:
-    """A job of an app `user` may see, or one of their own."""
     with ctx.db.begin() as session:
-        job = session.get(Job, job_id)
-        app = session.get(App, job.app_id) if job and job.app_id else None
-        seen = job is not None and (access.may_see(user, app) if app else job.user_id == user.id)
-        if job is None or not seen:
-            raise NotFound(f"there is no job {job_id}")
-        return shown(session, job)
+        return shown(session, seen(session, user, job_id))
 
 
 def shown(session: Session, job: Job) -> values.Job:

@@ -115,7 +115,7 @@ def mend_tip(ctx: Context, app: App) -> None:
             row = session.get_one(App, app.id)
             owner = values.User(id=app.owner_id, name="")
             build = builds.add(session, row, owner, stands)
-            queue.add(session, row, "push", owner, build, commit=stands, ref=ref)
+            queue.add(ctx, session, row, "push", owner, build, commit=stands, ref=ref)
     log.warning("mend.tip", app=app.id, commit=stands, queued=not tried)
     if tried:
         push.step_back(ctx, app, ref, stands)
@@ -143,7 +143,8 @@ def sweep(ctx: Context, strays: set[str], suspects: Suspects, grace: float) -> S
 def stray_apps(ctx: Context, present: set[str], apps: set[str]) -> set[str]:
     """Ids of apps that left something behind; `present` are those the engine and the proxy know."""
     repositories = {path.name.removesuffix(".git") for path in (ctx.settings.home / "repos").glob("*.git")}
-    return (present | repositories) - apps - {standing.app for standing in list(ctx.pushes.values())}
+    begun = {path.name.removeprefix("push-") for path in (ctx.settings.home / "tmp").glob("*/push-*")}
+    return (present | repositories) - apps - begun - {standing.app for standing in list(ctx.pushes.values())}
 
 
 def discard_app(ctx: Context, app_id: str) -> None:

@@ -52,7 +52,7 @@ def again(
     with ctx.db.begin() as session:
         insert(ctx, session, app, job, release, config)
     say.step(f"Releasing v{release.number}")
-    ctx.fail("release.cut")
+    ctx.at("release.cut")
     return release
 
 
@@ -149,7 +149,7 @@ def roll_back(ctx: Context, user: values.User, app: str, number: int | None = No
             raise Conflict(f"v{target.number} never ran", f"releases {app} shows which did.")
         if target.id == row.release_id:
             raise Conflict(f"v{target.number} is what runs now", f"releases {app} shows the others.")
-        job = queue.shown(session, queue.add(session, row, "rollback", user, release=target.number))
+        job = queue.shown(session, queue.add(ctx, session, row, "rollback", user, release=target.number))
     queue.wake(ctx)
     return job
 

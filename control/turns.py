@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 
 class Turns:
-    def __init__(self, builds: int = 2) -> None:
-        self.builds = threading.BoundedSemaphore(builds)
-        """The machine's places for builds."""
+    def __init__(self) -> None:
+        self.places = threading.Condition()
+        """Notified when a place for builds has become free."""
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._retiring: dict[str, bool] = {}
@@ -18,6 +18,10 @@ class Turns:
         """Ids of apps whose job runs now: what changes there is its doing, and it wakes reconcile when it ends."""
         self.queued = threading.Event()
         """Set when a job may be claimed."""
+        self.holding = threading.Event()
+        """Set when this server has claimed a job: there is a lease to keep alive."""
+        self.leading = threading.Event()
+        """Set once this server is the one that reconciles and stores logs for all on the same state."""
         self.drifted = threading.Event()
         """Set when what runs may differ from what is wanted."""
 

@@ -54,6 +54,8 @@ class Build:
     state: str
     reason: str | None
     pack: str | None
+    job: int | None
+    """The job whose log is the build's; None when it made nothing new and was forgotten."""
     user: str | None
     error: str | None
     created_at: datetime

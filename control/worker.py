@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from control import builds, configvars, deployments, processes, push, queue, releases, routes
+from control import builds, configvars, deployments, heartbeat, processes, push, queue, releases, routes
 from control.context import Context
 from control.deployments import Manner
+from control.lease import Fenced
 from control.progress import Progress
-from core.errors import PlatformError, Unavailable
+from core.errors import Cancelled, PlatformError, Unavailable
 from core.states import JobState
 from models import App, Job, Release
 from repos import bare
@@ -22,37 +25,66 @@ log = structlog.get_logger()
 
 Verb = Callable[[Context, App, Job, Progress], None]
 
+AGAIN = 1.0
+"""Seconds until a database that did not answer is asked again."""
+
 
 def run(ctx: Context, stopping: threading.Event) -> None:
-    """Claim and start jobs until told to stop; woken when one is queued and when one ends."""
-    for left in queue.release_abandoned(ctx):
-        log.info("job.abandoned", job=left.id, kind=left.kind, state=left.state)
+    """Claim and start jobs until told to stop; woken when one is queued and when one ends.
+
+    Where another server may share the database it also looks now and then, since that one may die.
+    """
+    watch = heartbeat.Watch()
     while not stopping.is_set():
         ctx.turns.queued.clear()
         try:
+            others = heartbeat.take_over(ctx, watch) or ctx.settings.shared
             while (job := queue.claim(ctx)) is not None:
-                threading.Thread(target=work, args=(ctx, job), name=f"job-{job.id}", daemon=True).start()
+                begin(ctx, job)
         except PlatformError as error:
             log.error("claim.failed", error=str(error))
-            stopping.wait(1)  # the database is away: look again soon
+            stopping.wait(AGAIN)
             continue
-        ctx.turns.queued.wait()
+        ctx.turns.queued.wait(ctx.settings.lease / 5 if others else None)
+
+
+def begin(ctx: Context, job: Job) -> None:
+    """Work on a job just claimed, in a thread of its own."""
+    threading.Thread(target=work, args=(held(ctx, job), job), name=f"job-{job.id}", daemon=True).start()
+
+
+def held(ctx: Context, job: Job) -> Context:
+    """The context in which a job just claimed is done."""
+    return replace(ctx, lease=queue.hold(ctx, job))
 
 
 def work(ctx: Context, job: Job) -> None:
     """Do one job to its verdict, whatever happens."""
     say = Progress(lambda line: ctx.journal.write(job.id, line))
     try:
-        ctx.fail("job.claimed")
+        ctx.at("job.claimed")
         state, verdict = attempt(ctx, job, say)
         ctx.fail("job.done")
-        queue.finish(ctx, job, state, verdict)
+        conclude(ctx, job, state, verdict)
+    except Fenced as fenced:
+        log.warning("job.fenced", job=job.id, kind=job.kind, lease=str(fenced))
     except Exception:
         log.exception("job.lost", job=job.id, kind=job.kind)
     finally:
+        ctx.leases.pop(job.id, None)
         ctx.journal.end(job.id)
         queue.wake(ctx)
         ctx.turns.drifted.set()
+
+
+def conclude(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -> None:
+    """Record the verdict, however long the database is away or its disk is full."""
+    while True:
+        try:
+            return queue.finish(ctx, job, state, verdict)
+        except Unavailable as error:
+            log.error("verdict.unwritten", job=job.id, error=str(error))
+            time.sleep(AGAIN)
 
 
 def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, Any]]:
@@ -75,8 +107,9 @@ def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, 
         )
     for line in failure.lines():
         say.error(line)
+    ended = JobState.CANCELLED if isinstance(failure, Cancelled) else JobState.FAILED
     verdict = queue.failure(failure)
-    return JobState.FAILED, {name: say.hide(part) if isinstance(part, str) else part for name, part in verdict.items()}
+    return ended, {name: say.hide(part) if isinstance(part, str) else part for name, part in verdict.items()}
 
 
 def prepare(ctx: Context, job: Job, say: Progress) -> App | None:
@@ -166,12 +199,14 @@ def stopped(ctx: Context, app: App, job: Job, say: Progress) -> None:
 def destroyed(ctx: Context, app: App, job: Job, say: Progress) -> None:
     """Everything of the app: route, instances, network, images, repository, logs, rows."""
     say.step(f"Destroying {app.name}")
+    ctx.at("app.destroying")
     ctx.proxy.delete(app.id)
     ctx.runtime.remove(app.id)
     for digest in builds.images_of(ctx, app):
         ctx.images.remove(digest)
     bare.remove(ctx.repository(app.id))
     shutil.rmtree(ctx.settings.home / "logs" / "apps" / app.id, ignore_errors=True)
+    ctx.at("app.forgotten")
     with ctx.db.begin() as session:
         session.delete(session.get_one(App, app.id))
     say.section(f"{app.name} is gone")

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     start_timeout: float = Field(60, description="Seconds an instance has to become healthy.")
     stop_grace: int = Field(30, description="Seconds between SIGTERM and SIGKILL.")
     drain_timeout: float = Field(30, description="Seconds an old instance may finish its requests.")
+    lease: float = Field(15, description="Seconds after which a job whose server gives no sign of life is taken over.")
+    queue_limit: int = Field(100, description="Jobs one user may have waiting.")
     build_timeout: float = Field(900, description="Seconds a build may take.")
     release_timeout: float = Field(3600, description="Seconds a release command may take.")
     builds: int = Field(os.cpu_count() or 2, description="Builds at once on this machine.")
@@ -56,6 +58,16 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.home}/paas.db"
+
+    @property
+    def server(self) -> str:
+        """This server's name among those on the same state: no two can have the same SSH port."""
+        return str(self.ssh_port)
+
+    @property
+    def shared(self) -> bool:
+        """Whether another server may work on the same database."""
+        return not self.database.startswith("sqlite")
 
     @property
     def installation(self) -> str:

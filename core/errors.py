@@ -5,6 +5,7 @@ PlatformError(message, hint)                 API   exit
 ├─ Denied         who may not do what        403   3
 ├─ NotFound       also what you may not see  404   4
 ├─ Conflict       exists; in flight          409   5
+│  └─ Cancelled   somebody ended it          409   6
 ├─ BuildFailed                               422   20
 │  ├─ NoBuildpack                            422   21
 │  └─ StepFailed                             422   22
@@ -50,6 +51,10 @@ class NotFound(PlatformError):
 
 class Conflict(PlatformError):
     code, status, exit_code = "conflict", 409, 5
+
+
+class Cancelled(Conflict):
+    code, exit_code = "cancelled", 6
 
 
 class BuildFailed(PlatformError):

@@ -18,7 +18,7 @@ from control import events, push
 from control.context import Context
 from control.journal import clean
 from control.values import Push, Ref
-from core.errors import PlatformError, Unavailable
+from core.errors import Denied, PlatformError, Unavailable
 from hooks import wire
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Standing:
 
 class Relay:
     def __init__(self, ctx: Context, pool: ThreadPoolExecutor) -> None:
-        self.path = ctx.settings.home / "run" / "hooks.sock"
+        self.path = ctx.settings.home / "run" / f"hooks-{ctx.server}.sock"
         self._ctx = ctx
         self._pool = pool
         self._standing: dict[str, Standing] = {}
@@ -110,12 +110,23 @@ class Relay:
     async def _serve(self, standing: Standing, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         refs = [Ref(*line) for line in request["refs"]]
         if request["phase"] == "pre-receive":
-            await self._call(push.policy, standing.push, refs, request["objects"])
+            await self._judge(standing.push, refs, request["objects"], request["options"], writer)
             return
-        job = await self._call(push.announce, standing.push, refs, request["options"])
-        if job is not None:
+        job = await self._call(push.announce, standing.push, refs)
+        if job is not None and push.DETACH in request["options"]:
+            attach = f"ssh paas builds:attach {job.app} {job.build}"
+            await say(writer, f"-----> Queued as build {job.build} of {job.app}", f"       Its log: {attach}")
+        elif job is not None:
             async for line in events.follow(self._ctx, job.id):
                 await say(writer, line)
+
+    async def _judge(
+        self, entry: Push, refs: list[Ref], objects: dict[str, str], options: list[str], writer: asyncio.StreamWriter
+    ) -> None:
+        await self._call(push.policy, entry, refs, objects, options)
+        if push.PLAN in options:
+            await say(writer, *await self._call(push.rehearse, entry, objects))
+            raise Denied("this was only the plan", "Push without -o plan to do it.")
 
     async def _call(self, verb: Callable[..., R], *arguments: object) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(verb, self._ctx, *arguments))

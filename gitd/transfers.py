@@ -64,7 +64,7 @@ async def receive(session: Session, app: str, env: Mapping[str, str]) -> int:
         code = await carry(session, entry, report, env)
     finally:
         door.relay.leave(entry)
-        reasons = await door.call(push.settle, entry, report.held)
+        reasons = await door.call(push.settle, entry, gone=session.gone.is_set())
     rest, refused = report.finish(reasons, entry.refusal if report.too_large else standing.declined)
     session.write(rest)
     return 1 if refused else code

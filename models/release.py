@@ -40,6 +40,10 @@ class Build(Base):
     """Process type to {"argv", "command"}: what is run, and how its author wrote it."""
     error: Mapped[str | None]
     retry_of: Mapped[str | None]
+    waiting: Mapped[bool] = mapped_column(default=False)
+    """Whether its job wants one of the machine's places for builds."""
+    manifest: Mapped[dict[str, Any] | None]
+    """What the tree's app.json asks for."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -68,6 +72,12 @@ class Release(Base):
     failed: Mapped[bool] = mapped_column(default=False)
     ran: Mapped[bool] = mapped_column(default=False)
     """Whether it was ever current: only then a rollback target."""
+    manifest: Mapped[dict[str, Any] | None]
+    """What the tree's app.json asks for."""
+    returns_to: Mapped[int | None]
+    """Number of the release whose kept instances run as this one: a quick return starts them again."""
+    trouble: Mapped[str | None]
+    """Why it was taken back by itself."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -90,6 +100,8 @@ class Deployment(Base):
     generation: Mapped[int]
     state: Mapped[str] = mapped_column(default=DeploymentState.PENDING.value)
     error: Mapped[str | None]
+    retained_until: Mapped[datetime | None]
+    """Of one that STOPPED: its instances are kept, stopped, until then."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
@@ -121,6 +133,11 @@ class Job(Base):
     generation: Mapped[int] = mapped_column(default=0)
     """Raised by every claim: who holds an older one is fenced."""
     beat: Mapped[int] = mapped_column(default=0)
+    """Raised by its holder while it works; one that stands still is a dead holder's."""
+    holder: Mapped[str | None]
+    """The server that claimed it."""
+    cancelled_by: Mapped[str | None]
+    """Who wants it to end; its holder sees it at the next beat."""
     verdict: Mapped[dict[str, Any] | None]
     """How it ended: {"message", "hint", "evidence", "code"} of an error, or {"url", "release"}."""
     created_at: Mapped[datetime] = mapped_column(default=now)

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import Unavailable
 
 BUSY_SECONDS = 10
+LOCK = 0x70616173
+"""What the advisory lock of our database is called."""
 
 
 def engine(url: str) -> Engine:
@@ -52,6 +54,11 @@ class Database:
                 yield session
         except OperationalError as error:
             raise Unavailable("the database does not answer", "Try again in a moment.") from error
+
+    def alone(self, session: Session) -> None:
+        """Nobody else is past this line until the transaction ends; on SQLite writers are alone anyhow."""
+        if self.engine.dialect.name == "postgresql":
+            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
 
     def close(self) -> None:
         self.engine.dispose()

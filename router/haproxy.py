@@ -12,17 +12,18 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import RLock
 
 import structlog
 
 from core.errors import Unavailable
+from core.failpoints import INERT, FailPoints
 from router import checked, haproxy_stats, plan
 from router.base import Route, Target, TargetStats
 from router.haproxy_book import Book
 from router.haproxy_config import API, Frame, mark, slot_names
 from router.haproxy_files import Files
 from router.haproxy_socket import Master
+from router.lock import FileLock
 from router.plan import Mode, Server
 
 log = structlog.get_logger()
@@ -40,13 +41,24 @@ class HAProxy:
     `slots` is how many spare backends a new installation begins with.
     """
 
-    def __init__(self, folder: Path, *, bind: str, http_port: int, api: str, domain: str, slots: int = 64) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        bind: str,
+        http_port: int,
+        api: str,
+        domain: str,
+        slots: int = 64,
+        fail: FailPoints = INERT,
+    ) -> None:
         address = str(checked.address(bind))
         self._own_hosts = frozenset({checked.domain(domain), "localhost", "127.0.0.1"} | ({address} - {"0.0.0.0"}))
         self._frame = Frame(address, http_port, api, self._own_hosts, unprivileged_user())
         self._files = Files(folder.absolute(), self._frame, slots)
         self._master = Master(folder.absolute() / SOCKET)
-        self._lock = RLock()
+        self._lock = FileLock(folder.absolute() / "router.lock")
+        self._fail = fail
 
     def command(self) -> list[str]:
         """The argv of the proxy: stays in the foreground, ends when its worker dies, ends on SIGTERM."""
@@ -88,6 +100,7 @@ class HAProxy:
             checked.free(wanted, book.routes.values(), self._own_hosts)
             after = book.with_route(wanted)
             self._files.write(after)
+            self._fail("proxy.written")
             self._bring(after, after.slot(wanted.app), wanted.draining)
 
     def delete(self, app: str) -> None:

@@ -150,8 +150,12 @@ class Runtime(Protocol):
         process: str | None = None,
         release: int | None = None,
         ids: frozenset[str] | None = None,
+        grace: int | None = None,
     ) -> None:
-        """Stop (SIGTERM, grace, SIGKILL) and remove what matches; with only `app`: its network and one-offs too."""
+        """Stop (SIGTERM, grace, SIGKILL) and remove what matches; with only `app`: its network and one-offs too.
+
+        `grace`: seconds, instead of what each instance was made with; 0 kills at once.
+        """
         ...
 
     def run(self, one_off: OneOff) -> Session:

@@ -58,9 +58,9 @@ def process(spec: ProcessSpec, mark: Marks, number: int, address: IPv4Address, i
     return body | {"StopTimeout": spec.stop_grace}
 
 
-def one_off(wanted: OneOff, mark: Marks, image_user: str) -> dict[str, Any]:
-    """The engine's description of a container for `wanted`; it removes itself at its end."""
-    labels = mark.labels(wanted.app, release=wanted.release, oneoff=1)
+def one_off(wanted: OneOff, mark: Marks, image_user: str, server: str) -> dict[str, Any]:
+    """The engine's description of a container for `wanted`, begun by `server`; it removes itself at its end."""
+    labels = mark.labels(wanted.app, release=wanted.release, oneoff=server)
     host = profile(wanted.limits, mark.network(wanted.app))
     body = container(wanted.image, wanted.command, wanted.env, image_user, labels, host)
     # Its output goes to whoever is attached; the engine keeps none of it.

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from core.errors import DeployFailed
+from core.failpoints import INERT, FailPoints
 from runtime import containers, marks, networks
 from runtime.base import Instance, OneOff, ProcessSpec, Session
 from runtime.engine import Engine, Refused, filters
@@ -35,7 +36,18 @@ CALL_MARGIN = 60.0
 class DockerRuntime:
     """Implements `runtime.base.Runtime`; safe to call from several threads."""
 
-    def __init__(self, docker_host: str, installation: str, subnets: IPv4Network) -> None:
+    def __init__(
+        self,
+        docker_host: str,
+        installation: str,
+        subnets: IPv4Network,
+        *,
+        server: str = "server",
+        fail: FailPoints = INERT,
+    ) -> None:
+        """`server`: the name of the one that uses it; one-offs end with the server that began them."""
+        self.server = server
+        self.fail = fail
         self.engine = Engine(docker_host)
         self.marks = Marks(installation)
         self.firewall = Firewall(installation, subnets)
@@ -50,6 +62,7 @@ class DockerRuntime:
             here = {number(found): found for found in present if belongs(found, spec)}
             ids = {n: found["Id"] for n, found in here.items() if n <= spec.count}
             ids |= self.create(spec, present, [n for n in range(1, spec.count + 1) if n not in ids])
+        self.fail("runtime.created")
         idle = [ids[n] for n in ids if n not in here or here[n]["State"] in ("created", "exited")]
         together(self.start, idle)
         in_turn(self.discard, [found for n, found in here.items() if n > spec.count])
@@ -74,6 +87,7 @@ class DockerRuntime:
         process: str | None = None,
         release: int | None = None,
         ids: frozenset[str] | None = None,
+        grace: int | None = None,
     ) -> None:
         everything = process is None and release is None and ids is None
         found = [
@@ -82,7 +96,7 @@ class DockerRuntime:
             if everything or not is_one_off(container)
             if ids is None or container["Id"] in ids
         ]
-        in_turn(self.discard, found)
+        in_turn(partial(self.discard, grace=grace), found)
         if everything:
             networks.remove(self.engine, self.marks, app)
 
@@ -93,7 +107,7 @@ class DockerRuntime:
 
     def sweep(self) -> None:
         """Kill the one-offs of an earlier life of the server: nobody reads their output or awaits their end."""
-        in_turn(self.discard, [found for found in self.listed() if is_one_off(found)])
+        in_turn(self.discard, self.listed(oneoff=self.server))
 
     def network(self, app: str, subnet: IPv4Network) -> None:
         """Make the app's network exist, and never without the rules that close the host to it."""
@@ -105,7 +119,7 @@ class DockerRuntime:
     def prepare(self, one_off: OneOff) -> dict[str, Any]:
         """What a one-off needs before it is created; the description to create it from."""
         self.network(one_off.app, one_off.subnet)
-        return containers.one_off(one_off, self.marks, self.image_user(one_off.image))
+        return containers.one_off(one_off, self.marks, self.image_user(one_off.image), self.server)
 
     def listed(self, **labels: object) -> list[Listed]:
         """Containers of this installation with these labels, as the engine lists them."""
@@ -153,9 +167,10 @@ class DockerRuntime:
                 raise DeployFailed("the instance cannot be started", evidence=error.reason) from error
             raise
 
-    def discard(self, found: Listed) -> None:
-        """Stop a container as gracefully as it asked for, then remove it and its unnamed volumes."""
-        container, grace = found["Id"], int(found["Labels"].get(marks.GRACE, 0))
+    def discard(self, found: Listed, grace: int | None = None) -> None:
+        """Stop a container as gracefully as it asked for (or `grace` says), then remove it and its unnamed volumes."""
+        container = found["Id"]
+        grace = int(found["Labels"].get(marks.GRACE, 0)) if grace is None else grace
         try:
             if grace:
                 self.engine.call("POST", f"/containers/{container}/stop", t=grace, timeout=grace + CALL_MARGIN)

@@ -74,6 +74,7 @@ class MemoryRuntime:
         process: str | None = None,
         release: int | None = None,
         ids: frozenset[str] | None = None,
+        grace: int | None = None,
     ) -> None:
         with self.lock:
             for instance in self.instances(app):

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from core.errors import ReleaseCommandFailed
 from runtime.base import OneOff, Runtime
 from runtime.frames import Lines, plain
 
+KILLED = 137
+"""The exit code of what was killed."""
 
-def run_to_end(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], timeout: float) -> int:
-    """Run it, `say` each line it writes, return its exit code; ReleaseCommandFailed after `timeout` seconds."""
-    return asyncio.run(follow(runtime, one_off, say, timeout))
+
+Interrupt = Callable[[], object]
+Ending = Callable[[Interrupt], AbstractContextManager[None]]
+"""While inside what this returns, the interrupt given to it is called when the command must end."""
+
+
+def unending(interrupt: Interrupt) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def run_to_end(
+    runtime: Runtime, one_off: OneOff, say: Callable[[str], None], timeout: float, ending: Ending = unending
+) -> int:
+    """Run it, `say` each line it writes, return its exit code; ReleaseCommandFailed after `timeout` seconds.
+
+    Told to end (`ending`), the command is killed with all it started, and its exit code is that.
+    """
+    return asyncio.run(interruptible(runtime, one_off, say, timeout, ending))
+
+
+async def interruptible(
+    runtime: Runtime, one_off: OneOff, say: Callable[[str], None], timeout: float, ending: Ending
+) -> int:
+    loop = asyncio.get_running_loop()
+    following = asyncio.ensure_future(follow(runtime, one_off, say, timeout))
+    with ending(lambda: loop.call_soon_threadsafe(following.cancel)):
+        await asyncio.wait([following])
+    return KILLED if following.cancelled() else following.result()
 
 
 async def follow(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], timeout: float) -> int:

@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,7 @@ import uvloop
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import reconcile, worker
+from control import heartbeat, reconcile, worker
 from control.collector import Collector
 from control.context import Context
 from core.config import Settings
@@ -57,12 +57,15 @@ PROCESSORS: list[structlog.typing.Processor] = [
 
 @contextlib.contextmanager
 def sole(settings: Settings) -> Iterator[None]:
-    """One server on one state folder: SQLite and the hooks' socket have one owner."""
-    with lock_file(settings.home / "run" / "server.lock") as file:
+    """One server of a name on one state folder; on SQLite, which has one owner, one server in all."""
+    run = settings.home / "run"
+    with lock_file(run / "server.lock") as all_of_them, lock_file(run / f"server-{settings.server}.lock") as mine:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(all_of_them, (fcntl.LOCK_SH if settings.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Unavailable(f"another server runs on {settings.home}", "Stop it first: script/down") from error
+            hint = "Stop it first: script/down. Several servers on one state need PostgreSQL and ports of their own."
+            raise Unavailable(f"another server runs on {settings.home}", hint) from error
         yield
 
 
@@ -76,18 +79,15 @@ async def serve(ctx: Context) -> None:
     stop, stopping = asyncio.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await asyncio.to_thread(wiring.recover, ctx.settings)
+    await asyncio.to_thread(wiring.recover, ctx)
     sessions = SessionTokens()
-    socket = ctx.settings.home / "run" / "api.sock"
+    socket = ctx.settings.home / "run" / f"api-{ctx.server}.sock"
     run_command = make_run_command(socket, sessions)
     app = create_app(ctx, sessions)
     servers = [quiet(app, uds=str(socket)), quiet(app, host="127.0.0.1", port=ctx.settings.api_port)]
     tasks = [asyncio.create_task(until(server.serve(), stop)) for server in servers]
     tasks.append(asyncio.create_task(until(Collector(ctx).run(), stop)))
-    threads = [
-        threading.Thread(target=loop, args=(ctx, stopping), name=loop.__module__, daemon=True)
-        for loop in (worker.run, reconcile.run)
-    ]
+    threads = [begun(loop, ctx, stopping) for loop in (*LOOPS, lead)]
     async with ssh.listen(ctx, run_command):
         for thread in threads:
             thread.start()
@@ -95,11 +95,37 @@ async def serve(ctx: Context) -> None:
         await stop.wait()
     stopping.set()
     ctx.turns.queued.set()
+    ctx.turns.holding.set()
     ctx.turns.drifted.set()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     ctx.db.close()
+
+
+Loop = Callable[[Context, threading.Event], None]
+LOOPS = (worker.run, heartbeat.run)
+"""What every server does."""
+LEADING = (reconcile.run,)
+"""What one server at a time does for all on the same state."""
+
+
+def lead(ctx: Context, stopping: threading.Event) -> None:
+    """Become the one that leads as soon as no other does: the kernel frees the lock of a server that dies."""
+    with lock_file(ctx.settings.home / "run" / "leader.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ctx.turns.leading.set()
+        log.info("server.leads", server=ctx.server)
+        threads = [begun(loop, ctx, stopping) for loop in LEADING]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def begun(loop: Loop, ctx: Context, stopping: threading.Event) -> threading.Thread:
+    """A thread for `loop`, not started yet; it dies with the process."""
+    return threading.Thread(target=loop, args=(ctx, stopping), name=f"{loop.__module__}.{loop.__name__}", daemon=True)
 
 
 async def until(work: Awaitable[None], stop: asyncio.Event) -> None:

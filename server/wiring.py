@@ -11,7 +11,6 @@ from builder.cgroup import BuildLimits
 from builder.docker import DockerImages
 from control.context import Context
 from control.journal import Journal
-from control.turns import Turns
 from core.config import Settings, proxy_environment
 from core.errors import PlatformError
 from core.failpoints import FailPoints
@@ -33,28 +32,41 @@ def proxy(settings: Settings) -> HAProxy:
         http_port=settings.http_port,
         api=f"127.0.0.1:{settings.api_port}",
         domain=settings.domain,
+        fail=FailPoints(settings.fail_points),
     )
 
 
-def recover(settings: Settings) -> None:
-    """What a dead server left half done and no row speaks of: unpacked sources, one-offs, a change of the proxy."""
-    for left in (settings.home / "tmp").iterdir():
-        shutil.rmtree(left, ignore_errors=True)
-    DockerRuntime(settings.docker_host, settings.installation, settings.subnets).sweep()
+def recover(ctx: Context) -> None:
+    """What this server left half done when it died and no row speaks of: unpacked sources, one-offs, a change of the
+    proxy."""
+    shutil.rmtree(ctx.scratch, ignore_errors=True)
+    ctx.scratch.mkdir(mode=0o700)
+    runtime(ctx.settings).sweep()
     try:
-        proxy(settings).attach()
+        proxy(ctx.settings).attach()
     except PlatformError as error:  # when it is away, its supervisor starts it from its files
         log.warning("proxy.away", error=str(error))
+
+
+def runtime(settings: Settings) -> DockerRuntime:
+    """The engine, as this server uses it."""
+    return DockerRuntime(
+        settings.docker_host,
+        settings.installation,
+        settings.subnets,
+        server=settings.server,
+        fail=FailPoints(settings.fail_points),
+    )
 
 
 def context(settings: Settings) -> Context:
     """Everything the verbs need, on the real adapters."""
     home, installation = settings.home, settings.installation
-    for folder in ("logs/jobs", "logs/apps", "tmp"):
+    for folder in ("logs/jobs", "logs/apps", f"tmp/{settings.server}"):
         (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     found = stack.ensure(settings.docker_host, installation, settings.stack, print)
     limits = BuildLimits(memory=settings.build_memory, pids=settings.build_pids, cpus=settings.build_cpus)
-    runtime = DockerRuntime(settings.docker_host, installation, settings.subnets)
+    engine = runtime(settings)
     return Context(
         settings=settings,
         db=Database(settings.database),
@@ -66,13 +78,13 @@ def context(settings: Settings) -> Context:
             timeout=settings.build_timeout,
             proxy=proxy_environment(),
         ),
-        runtime=runtime,
+        runtime=engine,
         observer=DockerObserver(settings.docker_host, installation),
         proxy=proxy(settings),
         master_key=master_key(home / "keys" / "master"),
         base=f"{VERSION} {found.run} {found.build}",
         journal=Journal(home / "logs" / "jobs"),
-        turns=Turns(settings.builds),
         fail=FailPoints(settings.fail_points),
-        guard=runtime.firewall.assert_rules,
+        guard=engine.firewall.assert_rules,
+        server=settings.server,
     )

@@ -6,14 +6,13 @@ import os
 import pwd
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from builder.memory import MemoryImages
 from control import accounts, push, queue, reconcile, values, worker
 from control.context import Context
 from control.journal import Journal
-from control.turns import Turns
 from control.values import Ref, User
 from core.config import Settings
 from core.failpoints import FailPoints
@@ -36,10 +35,11 @@ GIT = {
 
 def context(home: Path, url: str = "", **settings: object) -> Context:
     """A context on memory adapters and SQLite in `home`; `url` for another database."""
-    for folder in ("repos", "logs/jobs", "logs/apps", "tmp", "fail"):
+    for folder in ("repos", "logs/jobs", "logs/apps", "tmp/server", "fail"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     me = pwd.getpwuid(os.geteuid()).pw_name
-    chosen = Settings(home=home, git_user=me, start_timeout=0.3, drain_timeout=0.2, disk_reserve=0, **settings)  # type: ignore[arg-type]
+    quick = {"start_timeout": 0.3, "drain_timeout": 0.2, "disk_reserve": 0}
+    chosen = Settings(home=home, git_user=me, **{**quick, **settings})  # type: ignore[arg-type]
     database = Database(url or chosen.database)
     Base.metadata.create_all(database.engine)
     runtime = MemoryRuntime()
@@ -53,7 +53,6 @@ def context(home: Path, url: str = "", **settings: object) -> Context:
         master_key=new_key(),
         base="test",
         journal=Journal(home / "logs" / "jobs"),
-        turns=Turns(2),
         fail=FailPoints(home / "fail"),
     )
 
@@ -69,15 +68,15 @@ class Remote:
         self.ctx, self.who, self.name = ctx, who, name
 
     def push(
-        self, files: Mapping[str, str], ref: str = "refs/heads/main", work: bool = True
+        self, files: Mapping[str, str], ref: str = "refs/heads/main", work: bool = True, options: Sequence[str] = ()
     ) -> tuple[values.Job | None, dict[str, str]]:
         """Do what receive-pack and its hooks do for one commit; the job and the refs that were rejected."""
         entry = push.begin(self.ctx, self.who, self.name)
         change = self.commit(entry.path, files, ref)
         try:
-            push.policy(self.ctx, entry, [change], {})
+            push.policy(self.ctx, entry, [change], {}, options)
             git(entry.path, "update-ref", ref, change.new)
-            job = push.announce(self.ctx, entry, [change], [])
+            job = push.announce(self.ctx, entry, [change])
             if work:
                 drain(self.ctx)
         finally:
@@ -111,7 +110,7 @@ def git(path: Path, *arguments: str, given: str = "") -> str:
 def drain(ctx: Context) -> None:
     """Do every job of the line in this thread, then let old instances go."""
     while (job := queue.claim(ctx)) is not None:
-        worker.work(ctx, job)
+        worker.work(worker.held(ctx, job), job)
     settle(ctx)
 
 

@@ -36,9 +36,10 @@ class Passing:
         process: str | None = None,
         release: int | None = None,
         ids: frozenset[str] | None = None,
+        grace: int | None = None,
     ) -> None:
         self.before("remove")
-        self.runtime.remove(app, process, release, ids)
+        self.runtime.remove(app, process, release, ids, grace)
 
     def run(self, one_off: OneOff) -> Session:
         self.before("run")

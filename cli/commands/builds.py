@@ -5,6 +5,7 @@ from __future__ import annotations
 from cli.call import Call
 from cli.client import path
 from cli.commands.apps import JSON
+from cli.follow import follow
 from cli.registry import argument, command
 from cli.times import minute
 
@@ -44,3 +45,22 @@ async def info(call: Call) -> None:
 async def output(call: Call) -> None:
     said = await call.client.get(f"{call.app}/{path('builds', call.args.number)}/output")
     await call.terminal.stdout.write((said or "").encode())
+
+
+@command("builds:attach", "show a build's log from its start and follow it to the verdict", NUMBER, app=True)
+async def attach(call: Call) -> int:
+    build = await call.client.get(f"{call.app}/{path('builds', call.args.number)}")
+    job = {"id": build["job"], "kind": "deploy", "app": call.args.app, "build": build["number"]}
+    return await follow(call, job)
+
+
+@command(
+    "builds:cancel",
+    "end a build, a release command or the waiting for health",
+    argument("number", nargs="?", default="latest", metavar="N", help="what is in flight when not given"),
+    app=True,
+)
+async def cancel(call: Call) -> None:
+    job = await call.client.post(f"{call.app}/{path('builds', call.args.number)}/cancel")
+    what = f"build {job['build']}" if job["build"] else f"the {job['kind']}"
+    await call.step(f"Cancelled {what} of {call.args.app}")

@@ -51,6 +51,7 @@ TABLE: list[Row] = [
     ("POST", "/v1/apps/{app}/processes/restart", THEIRS, {}, None, 202),
     ("POST", "/v1/apps/{app}/processes/stop", THEIRS, {}, None, 202),
     ("POST", "/v1/apps/{app}/processes/start", THEIRS, {}, None, 202),
+    ("POST", "/v1/apps/{app}/builds/{number}/cancel", THEIRS, {"number": "latest"}, None, 200),
     ("GET", "/v1/jobs/{number}", THEIRS, {"number": 1}, None, 200),
     ("GET", "/v1/jobs/{number}/log", THEIRS, {"number": 1}, None, 200),
     ("GET", "/v1/keys", OWN, {}, None, 200),

@@ -68,7 +68,7 @@ async def test_no_shell_no_subsystem_no_forwarding(door: SshDoor) -> None:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_connection("127.0.0.1", door.port)
         with pytest.raises(asyncssh.ChannelOpenError):
-            await connection.open_unix_connection(str(door.home / "run" / "hooks.sock"))
+            await connection.open_unix_connection(str(door.home / "run" / "hooks-server.sock"))
         with pytest.raises(asyncssh.ChannelListenError):
             await connection.start_server(lambda *_: None, "127.0.0.1", 0)
     still_works(door)

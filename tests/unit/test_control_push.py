@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from control import apps, builds, configvars, deployments, processes, push, queue, releases
+from control import apps, builds, configvars, deployments, heartbeat, processes, push, queue, releases
 from control.context import Context
 from control.push import judge
 from control.values import Ref, User
@@ -325,10 +325,10 @@ def test_a_job_whose_server_died_is_done_once_more_and_then_given_up(ctx: Contex
     waiting, _ = remote.push({**APP, "app.py": "2"}, work=False)
     assert waiting is not None
     queue.claim(ctx)
-    queue.release_abandoned(ctx)
+    heartbeat.take_over(ctx, heartbeat.Watch())
     assert job(ctx, waiting.id).state == "pending"
     queue.claim(ctx)
-    queue.release_abandoned(ctx)
+    heartbeat.take_over(ctx, heartbeat.Watch())
     assert job(ctx, waiting.id).state == "failed"
 
 

@@ -57,7 +57,7 @@ def test_a_given_command_replaces_the_entry_point_and_no_command_leaves_it() -> 
     mark = Marks("here")
     given = containers.process(SPEC, mark, 1, IPv4Address("10.213.4.66"), "")
     assert given["Entrypoint"] == ["serve", "--fast"]
-    own = containers.one_off(OneOff(SPEC.app, 1, "sha256:1", SUBNET, ()), mark, "")
+    own = containers.one_off(OneOff(SPEC.app, 1, "sha256:1", SUBNET, ()), mark, "", "server")
     assert "Entrypoint" not in own and "Cmd" not in own
 
 

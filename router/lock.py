@@ -1,0 +1,32 @@
+"""A lock that threads of one server and several servers of one machine share."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from threading import RLock
+from typing import IO
+
+
+class FileLock:
+    """Re-entrant within a thread; freed by the kernel when its holder dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = RLock()
+        self._depth = 0
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        self._depth += 1
+        if self._depth == 1:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._file:
+            self._file.close()
+        self._threads.release()
