@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import procfile
+from builder import appjson, envexample, procfile
 from builder.base import Plan
 from builder.buildpacks import detect
 from builder.commands import argv
+from builder.manifest import Manifest
 from core.errors import BuildFailed
 
 
@@ -23,6 +24,10 @@ class Prepared:
     """The same as people wrote them."""
     declared: tuple[str, ...]
     """Types that come from the Procfile."""
+    manifest: Manifest
+    """What app.json says."""
+    expected: tuple[str, ...]
+    """Config vars that .env.example lists."""
 
     def words(self) -> Iterator[str]:
         """Lines for the build log."""
@@ -33,10 +38,13 @@ class Prepared:
             yield f"       Procfile declares {', '.join(self.declared)}"
         for kind in self.commands.keys() - set(self.declared):
             yield f"       {kind}: {self.commands[kind] or 'the command of the image'}"
+        if said := ", ".join(self.manifest.words()):
+            yield f"       app.json: {said}"
+        yield from (f"       {note}" for note in self.manifest.notes)
 
 
 def plan(folder: Path, suite: str = "bookworm") -> Prepared:
-    """Recognise the tree and name its processes; NoBuildpack, BuildFailed with a bad Procfile or nothing to start."""
+    """Recognise the tree and name its processes; NoBuildpack, BuildFailed with a bad file or nothing to start."""
     found = detect(folder, suite)
     declared = procfile.read(folder) or {}
     commands = {**found.processes, **declared}
@@ -49,4 +57,4 @@ def plan(folder: Path, suite: str = "bookworm") -> Prepared:
     # Only our own base images are known to have bash.
     bash = found.pack != "dockerfile"
     processes = {kind: argv(kind, command, bash=bash) for kind, command in commands.items()}
-    return Prepared(found, processes, commands, tuple(declared))
+    return Prepared(found, processes, commands, tuple(declared), appjson.read(folder), envexample.read(folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from threading import Event
 from typing import Protocol
 
 from core.states import InstanceState
@@ -102,6 +103,43 @@ class OneOff:
     """Set: run inside this running instance (`enter`) instead of a new one."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What an instance answered to a GET."""
+
+    status: int
+    body: bytes = b""
+    """Its beginning, as far as a check wants to see it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A GET that tells whether an instance is well; times in seconds."""
+
+    path: str = "/"
+    attempts: int = 3
+    timeout: float = 5.0
+    """Of one attempt: an application's first answer is often its slowest."""
+    wait: float = 5.0
+    """Between two attempts."""
+    initial_delay: float = 0.0
+    content: str = ""
+    """What the body must contain."""
+    port: int | None = None
+    """None: the instance's own."""
+    headers: tuple[tuple[str, str], ...] = ()
+    below: int = 400
+    """Statuses from 200 up to this one are good."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds all its attempts may take."""
+        return self.initial_delay + self.attempts * (self.wait + self.timeout)
+
+    def accepts(self, answer: Answer) -> bool:
+        return 200 <= answer.status < self.below and self.content.encode() in answer.body
+
+
 class Session(Protocol):
     """A one-off command in progress, bridged without a thread."""
 
@@ -182,9 +220,12 @@ class Observer(Protocol):
         """`address:port` of every TCP socket it listens on; empty once it has exited."""
         ...
 
-    def probe(self, instance: Instance, host: str, path: str, timeout: float) -> int | None:
-        """The HTTP status of one GET from the proxy's side; None when nothing accepts the connection.
+    def probe(
+        self, instance: Instance, host: str, check: Check, timeout: float, cancelled: Event | None = None
+    ) -> Answer | None:
+        """The answer to one GET from the proxy's side; None when nothing accepts the connection.
 
-        TimeoutError after `timeout` seconds without an answer, ConnectionError when it is cut off or is not HTTP.
+        TimeoutError without a whole answer after `timeout` seconds, or soon after `cancelled` is set;
+        ConnectionError when it is cut off or is not HTTP.
         """
         ...

@@ -9,14 +9,14 @@ from threading import Event
 
 from core.errors import DeployFailed, PlatformError, Unhealthy
 from core.states import InstanceState
-from runtime.base import Instance, Observer, Runtime
+from runtime.base import Answer, Check, Instance, Observer, Runtime
 
 INTERVAL = 0.05
 """Seconds between two probes."""
 EAGER = 0.01
 """Seconds between the probes of the first second, when most instances come up."""
-PROBE_TIMEOUT = 5.0
-"""Seconds one probe may take: an application's first answer is often its slowest."""
+ANYTHING = Check(below=500)
+"""Taken for health where nobody says what is: it answers, and not with an error of its own."""
 START_TIMEOUT = 30.0
 """Seconds the engine may take until a process is really up."""
 TAIL = 20
@@ -45,7 +45,7 @@ class Health:
 class Seen:
     """What the probes have met so far."""
 
-    status: int | None = None
+    answer: Answer | None = None
     trouble: str = ""
 
 
@@ -58,22 +58,27 @@ def wait(
     host: str,
     timeout: float,
     cancelled: Event | None = None,
+    check: Check | None = None,
 ) -> Health:
     """Probe `instance` until it answers; `path` None asks for `/` and takes 2xx to 4xx, a given path 2xx or 3xx.
 
-    Unhealthy at once when it exits, or after `timeout` seconds; DeployFailed within seconds of `cancelled` being set.
+    A `check` says itself what it asks for and takes, and lengthens `timeout` to what its attempts may take. It is
+    asked all the same as often as any: who is well is wanted sooner than at the next attempt.
+    Unhealthy at once when it exits, or after `timeout` seconds; DeployFailed within a second of `cancelled` being set.
     """
     begun = time.monotonic()
     stop, seen = cancelled or Event(), Seen()
-    alive = range(200, 400 if path else 500)
-    while (waited := time.monotonic() - begun) < timeout:
-        attempt(observer, instance, host, path or "/", min(PROBE_TIMEOUT, timeout - waited), seen)
-        if seen.status is not None and seen.status in alive:
-            return Health(time.monotonic() - begun, path or "/", seen.status)
-        check(runtime, observer, instance)
-        if stop.wait(EAGER if waited < 1 else INTERVAL):
+    asked = check or (Check(path) if path else ANYTHING)
+    limit = max(timeout, asked.longest) if check else timeout
+    while (waited := time.monotonic() - begun) < limit:
+        if waited >= asked.initial_delay:
+            attempt(observer, instance, host, asked, min(asked.timeout, limit - waited), seen, stop)
+        if seen.answer is not None and asked.accepts(seen.answer):
+            return Health(time.monotonic() - begun, asked.path, seen.answer.status)
+        present(runtime, observer, instance)
+        if stop.wait(EAGER if 0 <= waited - asked.initial_delay < 1 else INTERVAL):
             raise DeployFailed("cancelled while starting")
-    raise silent(observer, instance, seen, path or "/", timeout)
+    raise silent(observer, instance, seen, asked, limit)
 
 
 def settled(
@@ -85,7 +90,7 @@ def settled(
     """
     stop, deadline = cancelled or Event(), time.monotonic() + seconds + START_TIMEOUT
     while time.monotonic() < deadline:
-        now = check(runtime, observer, instance)
+        now = present(runtime, observer, instance)
         left = now.started_at + seconds - time.time()
         if now.state is InstanceState.UP and left <= 0:
             return
@@ -94,17 +99,21 @@ def settled(
     raise Unhealthy(f"{instance.name} did not start", "Is the engine overloaded?")
 
 
-def attempt(observer: Observer, instance: Instance, host: str, path: str, timeout: float, seen: Seen) -> None:
+def attempt(
+    observer: Observer, instance: Instance, host: str, asked: Check, timeout: float, seen: Seen, stop: Event
+) -> None:
     """One probe; notes in `seen` what it met."""
     try:
-        seen.status, seen.trouble = observer.probe(instance, host, path, timeout), ""
+        seen.answer, seen.trouble = observer.probe(instance, host, asked, timeout, stop), ""
     except TimeoutError:
-        seen.status, seen.trouble = None, "it accepts connections but does not answer"
+        # The last probe is cut short by the end of the wait: an answer before it tells more.
+        if seen.answer is None or timeout == asked.timeout:
+            seen.answer, seen.trouble = None, "it accepts connections but does not answer"
     except ConnectionError as error:
-        seen.status, seen.trouble = None, str(error) or "it cuts connections off"
+        seen.answer, seen.trouble = None, str(error) or "it cuts connections off"
 
 
-def check(runtime: Runtime, observer: Observer, instance: Instance) -> Instance:
+def present(runtime: Runtime, observer: Observer, instance: Instance) -> Instance:
     """The instance now; Unhealthy when it has ended since `instance` was seen."""
     now = runtime.look(instance)
     ended = now.state in (InstanceState.CRASHED, InstanceState.GONE)
@@ -125,20 +134,29 @@ def exited(observer: Observer, now: Instance) -> Unhealthy:
     return Unhealthy(f"{now.name} exited with code {code} while starting", hint, evidence=lines)
 
 
-def silent(observer: Observer, instance: Instance, seen: Seen, path: str, timeout: float) -> Unhealthy:
+def silent(observer: Observer, instance: Instance, seen: Seen, asked: Check, timeout: float) -> Unhealthy:
     """Why nothing good came within `timeout` seconds, from what the instance answers and listens on."""
     lines = last_lines(observer, instance)
-    if seen.status is not None:
-        hint = f"A healthy app answers GET {path} without a server error."
-        return Unhealthy(f"{instance.name}: GET {path} answered {seen.status}", hint, evidence=lines)
+    if seen.answer is not None:
+        return Unhealthy(f"{instance.name}: {bad(seen.answer, asked)}", wanted(asked), evidence=lines)
     if seen.trouble:
-        hint = f"It must answer HTTP on port {instance.port}."
+        hint = f"It must answer HTTP on port {asked.port or instance.port}."
         return Unhealthy(f"{instance.name}: {seen.trouble} (waited {timeout:.0f}s)", hint, evidence=lines)
     elsewhere = observer.listening(instance.id)
     where = f"listening on {', '.join(elsewhere)}" if elsewhere else f"listening on no port after {timeout:.0f}s"
-    message = f"{instance.name} is {where}, expected 0.0.0.0:$PORT"
-    hint = f"Let the app listen on all addresses (0.0.0.0) and on the port in $PORT ({instance.port})."
-    return Unhealthy(message, hint, evidence=lines)
+    message = f"{instance.name} is {where}, expected 0.0.0.0:{asked.port or '$PORT'}"
+    port = f"port {asked.port}, where its health check asks" if asked.port else f"the port in $PORT ({instance.port})"
+    return Unhealthy(message, f"Let the app listen on all addresses (0.0.0.0) and on {port}.", evidence=lines)
+
+
+def bad(answer: Answer, asked: Check) -> str:
+    without = f" without {asked.content[:60]!r}" if 200 <= answer.status < asked.below else ""
+    return f"GET {asked.path} answered {answer.status}{without}"
+
+
+def wanted(asked: Check) -> str:
+    content = " and with the content its health check names" if asked.content else ""
+    return f"A healthy app answers GET {asked.path} without {'a server' if asked.below > 400 else 'an'} error{content}."
 
 
 def last_lines(observer: Observer, instance: Instance) -> str:

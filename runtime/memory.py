@@ -2,6 +2,7 @@
 
 How an instance behaves is said by `MISBEHAVE` in its environment: `crash` (exits with code 1 at once), `oom`, `deaf`
 (listens on no port), `elsewhere` (listens on 127.0.0.1:5000), `mute` (accepts, never answers) or an HTTP status.
+Every body is `well`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, Mapping
 from ipaddress import IPv4Address
-from threading import RLock
+from threading import Event, RLock
 
 from core.errors import Unavailable
 from core.states import InstanceState
-from runtime.base import Instance, LogLine, OneOff, ProcessSpec, Session
+from runtime.base import Answer, Check, Instance, LogLine, OneOff, ProcessSpec, Session
 from runtime.networks import free
 from runtime.shell import MemorySession
 
@@ -180,13 +181,15 @@ class MemoryObserver:
             return ["127.0.0.1:5000"]
         return [f"0.0.0.0:{record.instance.port}"] if record.instance.port else []
 
-    def probe(self, instance: Instance, host: str, path: str, timeout: float) -> int | None:
+    def probe(
+        self, instance: Instance, host: str, check: Check, timeout: float, cancelled: Event | None = None
+    ) -> Answer | None:
         record = self.runtime.records.get(instance.id)
-        if not record or f"0.0.0.0:{instance.port}" not in self.listening(instance.id):
+        if not record or f"0.0.0.0:{check.port or instance.port}" not in self.listening(instance.id):
             return None
         if record.misbehaves == "mute":
             raise TimeoutError
-        return int(record.misbehaves or 200)
+        return Answer(int(record.misbehaves or 200), b"well" if check.content else b"")
 
 
 def of(record: Record, spec: ProcessSpec) -> bool:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from core.errors import Unavailable
 from runtime import marks
-from runtime.base import Instance, LogLine
+from runtime.base import Answer, Check, Instance, LogLine
 from runtime.containers import epoch
 from runtime.engine import CHUNK, Engine, Refused, filters
 from runtime.frames import Frames, Lines, plain
 from runtime.marks import Marks
+from runtime.probe import get
 
 CHANGES = ["start", "die", "stop", "destroy", "oom"]
 LISTENING = "0A"
@@ -25,9 +26,6 @@ LISTENING = "0A"
 EMBEDDED_DNS = IPv4Address("127.0.0.11")
 TAIL_WIDTH = 1000
 """Characters kept of a line shown as evidence."""
-
-CONNECT_TIMEOUT = 0.5
-"""Seconds: on a local bridge only an instance that is gone takes longer, and that must be noticed at once."""
 
 
 class DockerObserver:
@@ -90,8 +88,10 @@ class DockerObserver:
             raise
         return listeners(Path(f"/proc/{pid}/net")) if pid else []
 
-    def probe(self, instance: Instance, host: str, path: str, timeout: float) -> int | None:
-        return get(str(instance.address), instance.port or 80, host, path, timeout)
+    def probe(
+        self, instance: Instance, host: str, check: Check, timeout: float, cancelled: Event | None = None
+    ) -> Answer | None:
+        return get(str(instance.address), check.port or instance.port or 80, host, check, timeout, cancelled)
 
     async def source(self, instance: str) -> str:
         """`web.1`; empty when the instance is gone."""
@@ -151,22 +151,3 @@ def readable(raw: str) -> str:
         return f"[{IPv6Address(packed)}]:{int(port, 16)}"
     address = IPv4Address(packed)
     return "" if address == EMBEDDED_DNS else f"{address}:{int(port, 16)}"
-
-
-def get(address: str, port: int, host: str, path: str, timeout: float) -> int | None:
-    """One GET, as the proxy would send it; see `Observer.probe`."""
-    connection = http.client.HTTPConnection(address, port, timeout=min(timeout, CONNECT_TIMEOUT))
-    try:
-        connection.connect()
-        connection.sock.settimeout(timeout)
-    except OSError:
-        connection.close()
-        return None
-    headers = {"Host": host, "X-Forwarded-Proto": "https", "User-Agent": "paas-health", "Connection": "close"}
-    try:
-        connection.request("GET", path, headers=headers)
-        return connection.getresponse().status
-    except http.client.HTTPException as error:
-        raise ConnectionError(f"it does not speak HTTP ({type(error).__name__})") from error
-    finally:
-        connection.close()

@@ -37,7 +37,8 @@ while True:
     if way == "mute":
         time.sleep(600)
     status = way if way.isdigit() else "200"
-    connection.sendall(f"HTTP/1.1 {status} Words\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n".encode())
+    head = f"HTTP/1.1 {status} Words\\r\\nContent-Length: 4\\r\\nConnection: close\\r\\n\\r\\n"
+    connection.sendall(head.encode() + b"well")
     connection.close()
 """
 

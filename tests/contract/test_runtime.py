@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from threading import Event
+from threading import Event, Timer
 
 import pytest
 
 from core.errors import DeployFailed, Invalid, ReleaseCommandFailed, Unhealthy
 from core.names import new_id
 from core.states import InstanceState
-from runtime import health
-from runtime.base import Instance, Limits, LogLine, Session
+from runtime import health, liveness
+from runtime.base import Check, Instance, Limits, LogLine, Session
 from runtime.oneoff import run_to_end
 from tests import runtimes
 from tests.runtimes import Engine, House
@@ -32,8 +32,12 @@ def house(request: pytest.FixtureRequest) -> Iterator[House]:
         yield lent
 
 
-def wait(house: House, instance: Instance, timeout: float = 10, path: str | None = None) -> health.Health:
-    return health.wait(house.runtime, house.observer, instance, path=path, host="hello.example", timeout=timeout)
+def wait(
+    house: House, instance: Instance, timeout: float = 10, path: str | None = None, check: Check | None = None
+) -> health.Health:
+    return health.wait(
+        house.runtime, house.observer, instance, path=path, host="hello.example", timeout=timeout, check=check
+    )
 
 
 async def ran(session: Session) -> tuple[dict[int, bytes], int]:
@@ -162,6 +166,57 @@ def test_a_cancelled_wait_ends(house: House) -> None:
     cancelled.set()
     with pytest.raises(DeployFailed, match="cancelled"):
         health.wait(house.runtime, house.observer, web, path=None, host="x", timeout=30, cancelled=cancelled)
+
+
+def test_a_probe_of_an_instance_that_never_answers_is_given_up_when_cancelled(house: House) -> None:
+    (web,) = house.runtime.apply(house.spec("mute"))
+    cancelled, slow = Event(), Check(attempts=1, timeout=60)
+    timer = Timer(0.5, cancelled.set)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(DeployFailed, match="cancelled"):
+        health.wait(
+            house.runtime, house.observer, web, path=None, host="x", timeout=60, cancelled=cancelled, check=slow
+        )
+    assert time.monotonic() - begun < 2
+    timer.join()
+
+
+def test_a_check_wants_its_status_and_its_content(house: House) -> None:
+    quick = Check("/health", attempts=1, timeout=0.3, wait=0)
+    (web,) = house.runtime.apply(house.spec())
+    found = wait(house, web, check=dataclasses.replace(quick, content="ell"))
+    assert (found.path, found.status) == ("/health", 200)
+    with pytest.raises(Unhealthy, match="GET /health answered 200 without 'sick'"):
+        wait(house, web, timeout=0.3, check=dataclasses.replace(quick, content="sick"))
+    (lost,) = house.runtime.apply(house.spec("404", release=2))
+    with pytest.raises(Unhealthy, match="GET /health answered 404"):
+        wait(house, lost, timeout=0.3, check=quick)
+
+
+def test_a_check_of_another_port_is_told_when_nothing_listens_there(house: House) -> None:
+    (web,) = house.runtime.apply(house.spec())
+    elsewhere = Check(attempts=1, timeout=0.3, wait=0, port=8001)
+    with pytest.raises(Unhealthy, match=r"listening on 0\.0\.0\.0:8000, expected 0\.0\.0\.0:8001"):
+        wait(house, web, timeout=0.3, check=elsewhere)
+
+
+def test_a_check_lengthens_the_wait_and_is_not_asked_before_its_delay(house: House) -> None:
+    (web,) = house.runtime.apply(house.spec())
+    assert wait(house, web, timeout=0.01, check=Check(initial_delay=0.4)).seconds >= 0.4
+
+
+def test_an_instance_is_alive_while_it_answers_as_its_check_wants(house: House) -> None:
+    quick = Check(timeout=0.3)
+    (web,) = house.runtime.apply(house.spec())
+    wait(house, web)
+    assert liveness.alive(house.observer, web, "hello.example", quick)
+    assert not liveness.alive(house.observer, web, "hello.example", dataclasses.replace(quick, content="sick"))
+    for release, misbehave in enumerate(("500", "mute", "deaf"), 2):
+        (bad,) = house.runtime.apply(house.spec(misbehave, release=release))
+        assert not liveness.alive(house.observer, bad, "hello.example", quick)
+    house.runtime.remove(house.app, ids=frozenset({web.id}))
+    assert not liveness.alive(house.observer, web, "hello.example", quick)
 
 
 def test_a_worker_is_settled_when_it_has_stayed_up_and_not_when_it_exits(house: House) -> None:

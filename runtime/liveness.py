@@ -1,0 +1,23 @@
+"""Whether an instance that was well has stopped doing its work without exiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Event
+
+from runtime.base import Check, Instance, Observer
+
+
+def alive(observer: Observer, instance: Instance, host: str, check: Check, cancelled: Event | None = None) -> bool:
+    """Whether one probe gets the answer that `check` wants, in its time."""
+    try:
+        answer = observer.probe(instance, host, check, check.timeout, cancelled)
+    except (TimeoutError, ConnectionError):
+        return False
+    return answer is not None and check.accepts(answer)
+
+
+def dead(results: Sequence[bool], attempts: int) -> bool:
+    """Whether the last `attempts` of these results, the newest last, were all failures."""
+    wanted = max(attempts, 1)
+    return len(results) >= wanted and not any(results[-wanted:])
