@@ -155,6 +155,7 @@ class Release(Answer):
     number: int
     current: bool
     failed: bool
+    trouble: str | None
     commit: str
     description: str
     user: str | None

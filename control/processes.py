@@ -100,7 +100,7 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
     with ctx.db.begin() as session:
         row = session.get_one(App, app.id)
         release = needed(session, row)
-        specs = wanted.specs(ctx, session, row, release, row.generation, scale=counts)
+        specs = wanted.specs(ctx, session, row, release, row.generation, row.runs_as, scale=counts)
     if not row.stopped:
         running = {
             (one.process, one.number) for one in ctx.runtime.instances(app.id) if one.generation == row.generation
@@ -109,19 +109,26 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
         for spec in growing:
             say.step(f"Starting {spec.process} ({spec.count})")
         try:
-            with say.phase("start"):
-                deployments.bring_up(ctx, row, growing, say)
-            ctx.at("scale.started")
+            with ctx.turns.grow(app.id):
+                with say.phase("start"):
+                    deployments.bring_up(ctx, row, growing, say)
+                ctx.at("scale.started")
+                record(ctx, app, counts)
         except PlatformError:
             deployments.retire_soon(ctx, app.id)
             raise
+    else:
+        record(ctx, app, counts)
+    routes.put(ctx, app.id)
+    deployments.retire_soon(ctx, app.id)
+    say.section(", ".join(f"{process}={count}" for process, count in sorted(counts.items())) + f" ({say.summary()})")
+
+
+def record(ctx: Context, app: App, counts: dict[str, int]) -> None:
     with ctx.db.begin() as session:
         for process, count in counts.items():
             session.merge(Formation(app_id=app.id, process=process, count=count))
         audit(session, "app.scaled", app=app.id, counts=counts)
-    routes.put(ctx, app.id)
-    deployments.retire_soon(ctx, app.id)
-    say.section(", ".join(f"{process}={count}" for process, count in sorted(counts.items())) + f" ({say.summary()})")
 
 
 def halt(ctx: Context, app: App, say: Progress) -> None:

@@ -72,6 +72,11 @@ def current(ctx: Context, app: App) -> Release | None:
         return session.get(Release, app.release_id) if app.release_id else None
 
 
+def current_number(ctx: Context, app: App) -> int | None:
+    release = current(ctx, app)
+    return release.number if release else None
+
+
 def of_job(ctx: Context, job: Job) -> Release | None:
     """The release this job has cut already, when it is taken up a second time."""
     with ctx.db.begin() as session:
@@ -127,6 +132,7 @@ def shown(
         number=release.number,
         current=release.id == app.release_id,
         failed=release.failed,
+        trouble=release.trouble,
         commit=release.commit,
         description=release.description,
         user=user.name if user else None,
@@ -152,6 +158,19 @@ def roll_back(ctx: Context, user: values.User, app: str, number: int | None = No
         job = queue.shown(session, queue.add(ctx, session, row, "rollback", user, release=target.number))
     queue.wake(ctx)
     return job
+
+
+def take_back(ctx: Context, app: App, bad: Release, good: Release, reason: str) -> None:
+    """Queue the return from a release that misbehaves to the one before it, once."""
+    with ctx.db.begin() as session:
+        row = session.get_one(Release, bad.id)
+        if row.trouble is not None:
+            return
+        row.trouble = reason
+        nobody = values.User(id="", name="paas")
+        audit(session, "release.misbehaved", app=app.id, number=bad.number, reason=reason)
+        queue.add(ctx, session, app, "rollback", nobody, release=good.number, instead_of=bad.number, reason=reason)
+    queue.wake(ctx)
 
 
 def before(session: Session, app: App) -> Release:

@@ -68,6 +68,8 @@ class Release:
     number: int
     current: bool
     failed: bool
+    trouble: str | None
+    """Why it was taken back by itself."""
     commit: str
     description: str
     user: str | None

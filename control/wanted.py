@@ -11,26 +11,32 @@ from sqlalchemy.orm import Session
 
 from control import configvars
 from control.context import Context
-from core.states import IN_FLIGHT
+from core.states import IN_FLIGHT, DeploymentState
 from core.states import InstanceState as State
 from models import App, Deployment, Formation, Release
+from models.base import now
 from router.base import Target
 from runtime.base import Instance, Limits, ProcessSpec
 
 DEFAULT_PORT = 5000
 ROUTED = "web"
+RESTING = (State.CRASHED, State.GONE)
+"""States of an instance that does not run."""
 ONCE = "release"
 """The process type that runs before the switch and is never scaled."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The process specs of an app's current release, and generations a deploy in flight is starting."""
+    """The process specs of an app's current release, and the generations that are no surplus beside it."""
 
     app: str
     hosts: tuple[str, ...]
     specs: tuple[ProcessSpec, ...]
     in_flight: frozenset[int] = frozenset()
+    """Started by a deploy that has not ended."""
+    retained: frozenset[int] = frozenset()
+    """Kept, stopped, for a quick return."""
 
     def covers(self, instance: Instance) -> bool:
         """Whether this instance is one of those wanted."""
@@ -41,8 +47,9 @@ class Wanted:
         )
 
     def surplus(self, instances: Iterable[Instance]) -> list[Instance]:
-        """Those that neither the current release wants nor a deploy in flight is starting."""
-        return [one for one in instances if not self.covers(one) and one.generation not in self.in_flight]
+        """Those that have to go: to be stopped when they are kept, to be removed otherwise."""
+        others = [one for one in instances if not self.covers(one) and one.generation not in self.in_flight]
+        return [one for one in others if not (one.generation in self.retained and one.state in RESTING)]
 
     def missing(self, instances: Iterable[Instance]) -> list[ProcessSpec]:
         """Specs of which not every instance has been started."""
@@ -57,8 +64,9 @@ def of(ctx: Context, session: Session, app: App) -> Wanted:
     return Wanted(
         app=app.id,
         hosts=hosts(ctx, app),
-        specs=tuple(specs(ctx, session, app, release, app.generation)) if runs and release else (),
+        specs=tuple(specs(ctx, session, app, release, app.generation, app.runs_as)) if runs and release else (),
         in_flight=frozenset(one.generation for one in session.scalars(in_flight(app))),
+        retained=frozenset(one.generation for one in session.scalars(retained(app))) if runs else frozenset(),
     )
 
 
@@ -66,6 +74,12 @@ def in_flight(app: App) -> Select[Deployment]:
     """Deployments of the app that have not ended."""
     states = [state.value for state in IN_FLIGHT]
     return select(Deployment).where(Deployment.app_id == app.id, Deployment.state.in_(states))
+
+
+def retained(app: App) -> Select[Deployment]:
+    """Deployments of the app that have made room and whose instances are kept, the newest first."""
+    kept = (Deployment.state == DeploymentState.STOPPED, Deployment.retained_until > now())
+    return select(Deployment).where(Deployment.app_id == app.id, *kept).order_by(Deployment.finished_at.desc())
 
 
 def hosts(ctx: Context, app: App) -> tuple[str, ...]:
@@ -78,16 +92,22 @@ def counts(session: Session, app: App) -> dict[str, int]:
 
 
 def specs(
-    ctx: Context, session: Session, app: App, release: Release, generation: int, scale: dict[str, int] | None = None
+    ctx: Context,
+    session: Session,
+    app: App,
+    release: Release,
+    generation: int,
+    runs_as: int | None = None,
+    scale: dict[str, int] | None = None,
 ) -> list[ProcessSpec]:
-    """A spec for every process type of `release` that should run at least once."""
+    """A spec for every process type of `release` that should run at least once; `runs_as`: in kept instances."""
     formation = {**counts(session, app), **(scale or {})}
     env = environment(ctx, app, release)
     return [
         ProcessSpec(
             app=app.id,
             process=process,
-            release=release.number,
+            release=runs_as or release.number,
             image=release.image,
             subnet=IPv4Network(app.subnet),
             command=tuple(definition["argv"]),

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from control import builds, configvars, deployments, heartbeat, processes, push, queue, releases, routes
+from control import builds, configvars, deployments, heartbeat, processes, push, queue, releases, returns, routes
 from control.context import Context
 from control.deployments import Manner
 from control.lease import Fenced
@@ -171,8 +171,17 @@ def rolled_back(ctx: Context, app: App, job: Job, say: Progress) -> None:
         return
     with ctx.db.begin() as session:
         old = releases.find(session, app, job.payload["release"])
-    release = releases.of_job(ctx, job) or releases.copy(ctx, app, job, old, f"Rollback to v{old.number}", say)
-    shift(ctx, app, release, say, Manner(wakes=False))
+    bad = job.payload.get("instead_of")
+    if bad is not None and releases.current_number(ctx, app) != bad:
+        return  # whoever changed the app meanwhile has the last word
+    why = (
+        f"Rollback to v{old.number}" if bad is None else f"Automatic rollback to v{old.number}: {job.payload['reason']}"
+    )
+    if bad is not None:
+        say.step(f"v{bad} misbehaves: {job.payload['reason']}")
+    release = releases.of_job(ctx, job) or releases.copy(ctx, app, job, old, why, say)
+    kept = returns.kept(ctx, app, old)
+    shift(ctx, app, release, say, Manner(once=bad is None, wakes=False, retains=bad is None, kept=kept))
 
 
 def restarted(ctx: Context, app: App, job: Job, say: Progress) -> None:

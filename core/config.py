@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     create_on_push: bool = Field(True, description="Whether the first push creates the app.")
     start_timeout: float = Field(60, description="Seconds an instance has to become healthy.")
     stop_grace: int = Field(30, description="Seconds between SIGTERM and SIGKILL.")
+    watch: float = Field(120, description="Seconds a new release is compared with the one before; 0: not at all.")
     drain_timeout: float = Field(30, description="Seconds an old instance may finish its requests.")
     lease: float = Field(15, description="Seconds after which a job whose server gives no sign of life is taken over.")
     queue_limit: int = Field(100, description="Jobs one user may have waiting.")

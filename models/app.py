@@ -26,6 +26,8 @@ class App(Base):
     """`ps:stop`: wanted to run nothing."""
     generation: Mapped[int] = mapped_column(default=0)
     """Raised by every restart; instances of an older one are replaced."""
+    runs_as: Mapped[int | None]
+    """Number of the release whose instances serve as the current one, after a quick return."""
     read_only: Mapped[bool] = mapped_column(default=False)
     health_path: Mapped[str | None]
     """A configured path must answer 2xx or 3xx; None: `/` may answer anything below 500."""

@@ -189,10 +189,12 @@ class Runtime(Protocol):
         release: int | None = None,
         ids: frozenset[str] | None = None,
         grace: int | None = None,
+        keep: bool = False,
     ) -> None:
         """Stop (SIGTERM, grace, SIGKILL) and remove what matches; with only `app`: its network and one-offs too.
 
-        `grace`: seconds, instead of what each instance was made with; 0 kills at once.
+        `grace`: seconds, instead of what each instance was made with; 0 kills at once. `keep`: stop only, so that
+        `apply` starts the same instances again.
         """
         ...
 

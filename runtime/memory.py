@@ -76,12 +76,13 @@ class MemoryRuntime:
         release: int | None = None,
         ids: frozenset[str] | None = None,
         grace: int | None = None,
+        keep: bool = False,
     ) -> None:
         with self.lock:
             for instance in self.instances(app):
                 wanted = process in (None, instance.process) and release in (None, instance.release)
                 if wanted and (ids is None or instance.id in ids):
-                    self.drop(instance)
+                    self.crash(instance.id, 0) if keep else self.drop(instance)
 
     def run(self, one_off: OneOff) -> Session:
         if one_off.instance and one_off.instance not in self.records:

@@ -19,7 +19,7 @@ import uvloop
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import heartbeat, reconcile, worker
+from control import heartbeat, reconcile, watch, worker
 from control.collector import Collector
 from control.context import Context
 from core.config import Settings
@@ -96,6 +96,7 @@ async def serve(ctx: Context) -> None:
     stopping.set()
     ctx.turns.queued.set()
     ctx.turns.holding.set()
+    ctx.turns.switched.set()
     ctx.turns.drifted.set()
     for task in tasks:
         task.cancel()
@@ -106,7 +107,7 @@ async def serve(ctx: Context) -> None:
 Loop = Callable[[Context, threading.Event], None]
 LOOPS = (worker.run, heartbeat.run)
 """What every server does."""
-LEADING = (reconcile.run,)
+LEADING = (reconcile.run, watch.run)
 """What one server at a time does for all on the same state."""
 
 

@@ -26,7 +26,9 @@ async def list_releases(call: Call) -> None:
 
 
 def state(release: dict[str, Any]) -> str:
-    return "current" if release["current"] else "failed" * release["failed"]
+    if release["current"]:
+        return "current"
+    return "failed" if release["failed"] else "taken back" if release["trouble"] else ""
 
 
 @command("releases:info", "show a release", argument("release", metavar="vN"), JSON, app=True)
@@ -37,6 +39,7 @@ async def info(call: Call) -> None:
     fields = {
         "State": state(release),
         "Why": release["description"],
+        "Trouble": release["trouble"],
         "Commit": release["commit"],
         "Build": release["build"],
         "Image": release["image"],
