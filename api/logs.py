@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -29,11 +30,12 @@ async def read(ctx: Ctx, me: Me, app: InPath, query: Annotated[LogQuery, Query()
     return ndjson(documents(each(recent)))
 
 
-async def documents(entries: AsyncIterator[Any]) -> AsyncGenerator[dict[str, Any], None]:
-    async for entry in entries:
-        yield asdict(entry)
+async def documents(entries: AsyncGenerator[Any, None]) -> AsyncGenerator[dict[str, Any], None]:
+    async with aclosing(entries):
+        async for entry in entries:
+            yield asdict(entry)
 
 
-async def each(entries: Iterable[Any]) -> AsyncIterator[Any]:
+async def each(entries: Iterable[Any]) -> AsyncGenerator[Any, None]:
     for entry in entries:
         yield entry
