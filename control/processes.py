@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 from sqlalchemy.orm import Session
@@ -30,7 +31,7 @@ def list_processes(ctx: Context, user: values.User, app: str) -> list[values.Pro
         formation = wanted.counts(session, row)
         commands = release.processes if release else {}
         want = wanted.of(ctx, session, row)
-    seen = [one for one in ctx.runtime.instances(row.id) if want.covers(one)]
+    seen = [remembered(ctx, one) for one in ctx.runtime.instances(row.id) if want.covers(one)]
     return [
         values.Process(
             type=name,
@@ -43,8 +44,15 @@ def list_processes(ctx: Context, user: values.User, app: str) -> list[values.Pro
     ]
 
 
+def remembered(ctx: Context, one: Instance) -> Instance:
+    """`one`, with whether it ran out of memory the last time when it runs again since."""
+    if one.state is not InstanceState.UP or not one.restarts:
+        return one
+    return replace(one, oom=ctx.runtime.look(replace(one, restarts=0)).oom)
+
+
 def shown(one: Instance) -> values.Instance:
-    return values.Instance(one.name, one.state.value, one.release, one.started_at, one.restarts, one.exit_code)
+    return values.Instance(one.name, one.state.value, one.release, one.started_at, one.restarts, one.exit_code, one.oom)
 
 
 def scale(ctx: Context, user: values.User, app: str, counts: dict[str, int]) -> values.Job:

@@ -93,6 +93,8 @@ class Instance:
     """Seconds since the epoch; 0 when it never started."""
     restarts: int
     exit_code: int | None
+    oom: bool = False
+    """Whether it ended for want of memory the last time."""
 
 
 @dataclass(frozen=True)

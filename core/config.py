@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     blob_limit: int = Field(100 << 20, description="Bytes of one file in a push.")
     tree_limit: int = Field(2 << 30, description="Bytes of a pushed tree when unpacked.")
     tree_files: int = Field(200_000, description="Files of a pushed tree.")
+    log_limit: int = Field(50 << 20, description="Bytes kept of what an app's instances write; the newest stay.")
     disk_reserve: int = Field(1 << 30, description="Bytes of free disk a push must leave.")
 
     fail_points: Path | None = Field(None, description="Folder that arms fail-points; for tests only.")

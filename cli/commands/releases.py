@@ -56,7 +56,7 @@ async def info(call: Call) -> None:
 def number(word: str) -> int:
     """`v12` or `12`."""
     digits = word.removeprefix("v")
-    if not digits.isdecimal():
+    if not digits.isdecimal() or len(digits) > 9:
         raise Invalid(f"{word!r} is not a release", "Releases are called v1, v2, ...")
     return int(digits)
 
