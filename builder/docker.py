@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from docker.errors import APIError, ImageNotFound
 
-from builder import cgroup, stack
+from builder import cache, cgroup, stack
 from builder.base import BuildRequest, Image, Say
 from builder.cgroup import BuildLimits
 from builder.context import dockerignore, nothing_ignored, tar
-from builder.dockerfile import APP
+from builder.dockerfile import APP, MARK
 from builder.engine import Engine, connect, engine_errors, listed
 from builder.environment import files
 from builder.progress import Progress
@@ -49,7 +49,8 @@ class DockerImages:
         cgroup.limit(self.limits)
         self.ensure_stack(say)
         progress = Progress(say, name_steps=request.plan.pack == "dockerfile")
-        digest = self.engine.build(request.build, context(request), self.options(request), progress, self.timeout)
+        sent = context(request, cache.mark(self.installation))
+        digest = self.engine.build(request.build, sent, self.options(request), progress, self.timeout)
         return self.inspect(digest)
 
     def ensure_stack(self, say: Say) -> None:
@@ -121,11 +122,18 @@ class DockerImages:
             found = listed(self.client, label=f"{INSTALLATION}={self.installation}")
         return sorted(str(image["Id"]) for image in found)
 
+    def prune(self, most: int) -> int:
+        """Forget of our own build steps what was used longest ago until they take `most` bytes; the bytes freed."""
+        found = cache.records(self.engine.cache())
+        doomed = cache.doomed(found, cache.ours(found, self.installation), most)
+        return sum(self.engine.forget(record.id) for record in doomed)
 
-def context(request: BuildRequest) -> Iterator[bytes]:
+
+def context(request: BuildRequest, mark: str) -> Iterator[bytes]:
     """The tar BuildKit reads: the tree below `src/`, or as it is for a repository's own Dockerfile."""
     own = request.plan.pack == "dockerfile"
-    dockerfile = request.plan.dockerfile if own else request.plan.dockerfile.replace(APP, request.app)
+    text = request.plan.dockerfile
+    dockerfile = text if own else text.replace(APP, request.app).replace(MARK, mark)
     extra = {**request.plan.files, **files(request.plan, request.config), "Dockerfile": dockerfile.encode()}
     return tar(request.folder, "" if own else "src/", extra, ignored(request) if own else nothing_ignored)
 

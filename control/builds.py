@@ -17,6 +17,7 @@ from builder import source
 from builder.base import BuildRequest
 from control import access, configvars, values
 from control.context import Context
+from control.events import ENDED
 from control.machines import advance
 from control.progress import Progress
 from core.errors import BuildFailed, NotFound, StepFailed
@@ -241,8 +242,11 @@ def output(ctx: Context, user: values.User, app: str, number: int | None = None)
     """The log of a build: all its job has said so far."""
     with ctx.db.begin() as session:
         build = find(session, access.find(session, user, app), number)
-        job = session.scalar(select(Job.id).where(Job.build_id == build.id).order_by(Job.id.desc()).limit(1))
-    lines, _ = ctx.journal.read(job) if job is not None else ([], 0)
+        job = session.scalar(select(Job).where(Job.build_id == build.id).order_by(Job.id.desc()).limit(1))
+    if job is not None and job.state in ENDED and not ctx.journal.path(job.id).exists():
+        kept = f"Those of the newest {ctx.settings.kept_builds} are, for {ctx.settings.kept_log_days} days."
+        raise NotFound(f"the log of build {build.number} is no longer kept", kept)
+    lines, _ = ctx.journal.read(job.id) if job is not None else ([], 0)
     return "\n".join(lines) + ("\n" if lines else "")
 
 

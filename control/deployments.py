@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 import structlog
 from sqlalchemy import func, select, update
 
-from control import access, queue, routes, values, wanted
+from control import access, limits, queue, routes, values, wanted
 from control.context import Context
 from control.events import audit
 from control.machines import advance
@@ -101,7 +101,7 @@ def run_once(ctx: Context, app: App, release: Release, say: Progress) -> None:
         subnet=IPv4Network(app.subnet),
         command=tuple(once["argv"]),
         env=wanted.environment(ctx, app, release),
-        limits=wanted.limits(ctx),
+        limits=wanted.limits_of(ctx, app, ONCE),
     )
     code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout)
     if code != 0:
@@ -122,7 +122,7 @@ def start(ctx: Context, app: App, specs: Sequence[ProcessSpec], deployment: Depl
 
 def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress) -> None:
     """Apply the specs and wait for the health of every instance, all at once."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with limits.advising(app), ThreadPoolExecutor(max_workers=8) as pool:
         instances = [one for started in pool.map(ctx.runtime.apply, specs) for one in started]
         ctx.fail("deploy.started")
         instances.sort(key=lambda one: one.process != ROUTED)  # the others settle while the routed ones are probed

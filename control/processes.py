@@ -44,7 +44,7 @@ def list_processes(ctx: Context, user: values.User, app: str) -> list[values.Pro
 
 
 def shown(one: Instance) -> values.Instance:
-    return values.Instance(one.name, one.state.value, one.release, one.started_at, one.restarts, one.exit_code)
+    return values.Instance(one.name, one.state.value, one.release, one.started_at, one.restarts, one.exit_code, one.oom)
 
 
 def scale(ctx: Context, user: values.User, app: str, counts: dict[str, int]) -> values.Job:
@@ -176,7 +176,7 @@ def begin(
             subnet=IPv4Network(row.subnet),
             command=tuple(command),
             env={**env, "DYNO": "run.1", "PORT": str(release.port or wanted.DEFAULT_PORT)},
-            limits=wanted.limits(ctx),
+            limits=wanted.limits_of(ctx, row, wanted.RUN),
             tty=tty,
             size=size,
             instance=inside,

@@ -10,11 +10,11 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control import builds, deployments, push, queue, routes, values, wanted
+from control import builds, deployments, garbage, push, queue, routes, values, wanted
 from control.context import Context
 from core.errors import Conflict, PlatformError
 from core.states import BuildState
-from models import App, Build, Release
+from models import App, Build
 from repos import bare
 from router.base import Route
 from runtime.base import Instance
@@ -164,6 +164,4 @@ def known_images(ctx: Context) -> set[str]:
     with ctx.db.begin() as session:
         if session.scalar(select(Build.id).where(Build.state == BuildState.RUNNING).limit(1)):
             return set(ctx.images.images())
-        made = session.scalars(select(Build.image).where(Build.image.is_not(None)))
-        releases = session.scalars(select(Release.image).where(Release.failed.is_(False)))
-        return {digest for digest in (*made, *releases) if digest}
+        return garbage.spoken_of(session)

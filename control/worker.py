@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from control import builds, configvars, deployments, processes, push, queue, releases, routes
+from control import builds, configvars, deployments, garbage, processes, push, queue, releases, routes
 from control.context import Context
 from control.deployments import Manner
 from control.progress import Progress
@@ -53,6 +53,7 @@ def work(ctx: Context, job: Job) -> None:
         ctx.journal.end(job.id)
         queue.wake(ctx)
         ctx.turns.drifted.set()
+    garbage.collect(ctx, job.app_id or "")
 
 
 def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, Any]]:

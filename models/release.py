@@ -68,6 +68,8 @@ class Release(Base):
     failed: Mapped[bool] = mapped_column(default=False)
     ran: Mapped[bool] = mapped_column(default=False)
     """Whether it was ever current: only then a rollback target."""
+    collected: Mapped[bool] = mapped_column(default=False)
+    """Whether its image has been removed to make room; the row still says which it was."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

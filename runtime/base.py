@@ -68,6 +68,8 @@ class Instance:
     oom: bool = False
     started_at: float = 0.0
     """Seconds since the epoch; 0 when it never started."""
+    memory: int = 0
+    """Bytes it may use at most."""
 
     @property
     def name(self) -> str:

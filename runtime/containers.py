@@ -130,6 +130,7 @@ def instance(seen: Mapping[str, Any]) -> Instance:
         restarts=seen["RestartCount"],
         oom=ended and state["OOMKilled"],
         started_at=epoch(state["StartedAt"]),
+        memory=seen["HostConfig"]["Memory"],
     )
 
 

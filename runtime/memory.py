@@ -116,6 +116,7 @@ class MemoryRuntime:
             port=spec.port,
             state=InstanceState.UP,
             started_at=time.time(),
+            memory=spec.limits.memory,
         )
         record = self.records[instance.id] = Record(instance, spec.env)
         self.changes.append(spec.app)

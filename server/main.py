@@ -19,7 +19,7 @@ import uvloop
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import reconcile, worker
+from control import garbage, reconcile, worker
 from control.collector import Collector
 from control.context import Context
 from core.config import Settings
@@ -86,7 +86,7 @@ async def serve(ctx: Context) -> None:
     tasks.append(asyncio.create_task(until(Collector(ctx).run(), stop)))
     threads = [
         threading.Thread(target=loop, args=(ctx, stopping), name=loop.__module__, daemon=True)
-        for loop in (worker.run, reconcile.run)
+        for loop in (worker.run, reconcile.run, garbage.run)
     ]
     async with ssh.listen(ctx, run_command):
         for thread in threads:

@@ -108,7 +108,7 @@ def running(installation: str, apps: list[App], releases: list[Release], formati
         if have[key] != want[key]
     ]
     wrong += [f"network of {app} is left over" for app in networks - {app.id for app in apps}]
-    needed = {one.image for one in releases if one.ran and not one.failed}
+    needed = {one.image for one in releases if one.ran and not one.failed and not one.collected}
     return wrong + [f"image {image[:19]} of a release is gone" for image in needed - images]
 
 

@@ -28,7 +28,7 @@ async def list_processes(call: Call) -> None:
 def row(instance: dict[str, Any]) -> tuple[str, ...]:
     notes = []
     if instance["exit_code"] is not None:
-        notes.append(f"exit {instance['exit_code']}")
+        notes.append(f"exit {instance['exit_code']}" + ", out of memory" * instance["oom"])
     if instance["restarts"]:
         notes.append(f"restarted {instance['restarts']} times")
     started = since(instance["started_at"])

@@ -26,7 +26,9 @@ async def list_releases(call: Call) -> None:
 
 
 def state(release: dict[str, Any]) -> str:
-    return "current" if release["current"] else "failed" * release["failed"]
+    if release["current"]:
+        return "current"
+    return "failed" if release["failed"] else "collected" * release["collected"]
 
 
 @command("releases:info", "show a release", argument("release", metavar="vN"), JSON, app=True)
