@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.add_column('apps', sa.Column('locked', sa.String(), nullable=True))
     op.add_column('apps', sa.Column('locked_by', sa.String(), nullable=True))
     op.add_column('formations', sa.Column('memory', sa.BigInteger(), nullable=True))
-    op.add_column('formations', sa.Column('cpus', sa.Float(), nullable=True))
+    op.add_column('formations', sa.Column('cpus', sa.Double(), nullable=True))
     op.add_column('formations', sa.Column('pids', sa.Integer(), nullable=True))
     op.add_column('releases', sa.Column('collected', sa.Boolean(), nullable=False, server_default=sa.false()))
 
