@@ -269,3 +269,14 @@ def test_a_step_of_ours_that_an_image_uses_is_not_pruned(yard: Yard, tmp_path: P
     yard.images.prune(0)
     assert image.digest in yard.images.images()
     assert any(": paas-" in said for said in cached(yard, yard.installation).values())
+
+
+def test_the_sources_a_build_was_sent_are_pruned_too(yard: Yard, tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(new_id().encode() * 100_000)
+    before = set(cached(yard))
+    yard.images.build(own(tmp_path), lambda _: None)
+    fresh = {name: said for name, said in cached(yard).items() if name not in before}
+    known = cache.sources(cache.records(yard.images.engine.cache()), list(yard.images.sent))
+    assert sorted(fresh[name].startswith(cache.SENT) for name in known & set(fresh)) == [False, True]
+    assert yard.images.prune(0) >= 4_000_000
+    assert not known & set(cached(yard))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from builder.cache import Record, doomed, mark, ours, records
+from builder.cache import SENT, Record, Sources, doomed, mark, ours, records, sources
 
 HERE = "abc"
+DAY = "2026-01-01T00:00:00.123456789Z"
+NEW_YEAR = 1767225600.123456
 STEP = f"mount / from exec /bin/sh -c : {mark(HERE)}"
 
 
@@ -56,10 +58,26 @@ def test_what_a_build_or_an_image_uses_neither_goes_nor_counts() -> None:
 
 def test_old_and_new_engines_are_understood() -> None:
     answer: dict[str, Any] = {"ID": "x", "Description": "d", "Size": 3, "InUse": False, "Shared": True}
-    times = {"CreatedAt": "2026-01-01", "LastUsedAt": None}
+    times = {"CreatedAt": DAY, "LastUsedAt": None}
     old, new = {**answer, **times, "Parent": "p"}, {**answer, **times, "Parents": ["p", "q"]}
     assert records([old, new, {**answer, **times, "Parent": ""}]) == [
-        Record("x", ("p",), "d", 3, True, "2026-01-01"),
-        Record("x", ("p", "q"), "d", 3, True, "2026-01-01"),
-        Record("x", (), "d", 3, True, "2026-01-01"),
+        Record("x", ("p",), "d", 3, True, DAY, NEW_YEAR),
+        Record("x", ("p", "q"), "d", 3, True, DAY, NEW_YEAR),
+        Record("x", (), "d", 3, True, DAY, NEW_YEAR),
     ]
+
+
+def test_sources_are_known_by_their_sizes_and_their_time_when_nothing_else_fits() -> None:
+    sent = Sources(begun=10, ended=20, unpacked=300)
+    assert b"".join(sent.counted([b"x" * 500, b"y" * 12])) == b"x" * 500 + b"y" * 12
+    tarred = Record("tar", (), f"{SENT}abc", 512, False, "", 11)
+    others = [
+        Record("late", (), f"{SENT}def", 512, False, "", 21),
+        Record("larger", (), f"{SENT}ghi", 1024, False, "", 11),
+        Record("copied", ("base",), "fileop target", 300, False, "", 12),
+        Record("step", (), "mount / from exec", 300, False, "", 12),
+    ]
+    files = Record("files", (), "fileop target", 300, False, "", 12)
+    assert sources([tarred, files, *others], [sent]) == {"tar", "files"}
+    strangers = Record("stranger", (), f"{SENT}jkl", 512, False, "", 15)
+    assert sources([tarred, files, *others, strangers], [sent]) == {"files"}
