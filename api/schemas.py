@@ -50,6 +50,13 @@ def segment(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """One line for people, without control characters."""
+    if not text.isprintable():
+        raise ValueError("must be one printable line")
+    return text
+
+
 LARGEST = 2**31 - 1
 MOST_LINES = 10_000
 AGO = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
@@ -78,6 +85,10 @@ class AppChange(Request):
     branch: Line | None = None
 
 
+class Lock(Request):
+    reason: Annotated[str, Field(max_length=255), AfterValidator(printable)] = ""
+
+
 class ConfigChange(Request):
     values: dict[Line, Value | None] = Field(min_length=1, max_length=1000)
     """Null unsets."""
@@ -86,6 +97,16 @@ class ConfigChange(Request):
 
 class Scale(Request):
     counts: dict[Line, Annotated[int, Field(ge=0, le=1000)]] = Field(min_length=1, max_length=100)
+
+
+class LimitsChange(Request):
+    """What is not named stays as it is; null means the installation's setting again."""
+
+    process: Line = "web"
+    memory: Annotated[int, Field(ge=1, le=2**50)] | None = None
+    """Bytes."""
+    cpus: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    pids: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
 
 
 class Rollback(Request):
@@ -168,6 +189,9 @@ class App(Answer):
     stopped: bool
     domains: list[str]
     created_at: datetime
+    locked: str | None
+    """Why no push is taken; null: open."""
+    locked_by: str | None
 
 
 class Build(Answer):
@@ -199,6 +223,7 @@ class Release(Answer):
     config_added: list[str]
     config_changed: list[str]
     config_removed: list[str]
+    collected: bool
 
 
 class Instance(Answer):
@@ -209,6 +234,15 @@ class Instance(Answer):
     restarts: int
     exit_code: int | None
     oom: bool
+
+
+class Limits(Answer):
+    process: str
+    memory: int
+    cpus: float
+    pids: int
+    chosen: list[str]
+    """Which of the three are set for this process type."""
 
 
 class Process(Answer):

@@ -17,6 +17,7 @@ from builder.base import BuildRequest, Image
 from builder.build import Prepared
 from control import access, configvars, places, queue, values
 from control.context import Context
+from control.events import ENDED
 from control.machines import advance
 from control.progress import Progress
 from control.wanted import ONCE
@@ -299,8 +300,14 @@ def cancel(ctx: Context, user: values.User, app: str, number: int | None = None)
 
 def output(ctx: Context, user: values.User, app: str, number: int | None = None) -> str:
     """The log of a build: all its job has said so far."""
-    job = info(ctx, user, app, number).job
-    lines, _ = ctx.journal.read(job) if job is not None else ([], 0)
+    with ctx.db.begin() as session:
+        build = find(session, access.find(session, user, app), number)
+        number_of_job = job_of(session, build)
+        job = session.get(Job, number_of_job) if number_of_job is not None else None
+    if job is not None and job.state in ENDED and not ctx.journal.path(job.id).exists():
+        kept = f"Those of the newest {ctx.settings.kept_builds} are, for {ctx.settings.kept_log_days} days."
+        raise NotFound(f"the log of build {build.number} is no longer kept", kept)
+    lines, _ = ctx.journal.read(job.id) if job is not None else ([], 0)
     return "\n".join(lines) + ("\n" if lines else "")
 
 

@@ -136,6 +136,8 @@ class Collector:
                     self.ctx.taps.send(app_id, lines)
 
     async def store(self, app_id: str, lines: Sequence[LogLine]) -> None:
+        if not self.ctx.turns.leading.is_set():  # another server on the same state has them too, and writes
+            return
         try:
             await asyncio.to_thread(logs.store(self.ctx, app_id).append, lines)
         except OSError as error:  # a full disk loses log lines, nothing else

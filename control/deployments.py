@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 import structlog
 from sqlalchemy import func, select, update
 
-from control import access, queue, routes, values, wanted
+from control import access, limits, queue, routes, values, wanted
 from control.context import Context
 from control.events import audit
 from control.machines import advance
@@ -112,7 +112,7 @@ def run_once(ctx: Context, app: App, release: Release, say: Progress) -> None:
         subnet=IPv4Network(app.subnet),
         command=tuple(once["argv"]),
         env=wanted.environment(ctx, app, release),
-        limits=wanted.limits(ctx),
+        limits=wanted.limits_of(ctx, app, ONCE),
     )
     ctx.at("once.started")
     code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout, ctx.ending)
@@ -141,8 +141,9 @@ def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress
         ctx.at("deploy.started")
         instances.sort(key=lambda one: one.process != ROUTED)  # the others settle while the routed ones are probed
         waits = [pool.submit(wait_for, ctx, app, instance, enough) for instance in instances]
-        for wait in waits:
-            say.detail(ctx.result(wait))
+        with limits.advising(app):
+            for wait in waits:
+                say.detail(ctx.result(wait))
     finally:
         enough.set()
         pool.shutdown(wait=False)

@@ -192,7 +192,7 @@ def begin(
             subnet=IPv4Network(row.subnet),
             command=tuple(command),
             env={**env, "DYNO": "run.1", "PORT": str(release.port or wanted.DEFAULT_PORT)},
-            limits=wanted.limits(ctx),
+            limits=wanted.limits_of(ctx, row, wanted.RUN),
             tty=tty,
             size=size,
             instance=inside,

@@ -34,8 +34,16 @@ def renew(ctx: Context, app: App, job: Job, old: Release, description: str, say:
 
 def copy(ctx: Context, app: App, job: Job, old: Release, description: str, say: Progress) -> Release:
     """A new release with the image, configuration and process types of an old one."""
+    refuse_collected(ctx, old)
     config = configvars.open_snapshot(ctx, app, old.number, old.sealed_config)
     return again(ctx, app, job, old, description, config, say)
+
+
+def refuse_collected(ctx: Context, release: Release) -> None:
+    """Conflict when the release's image was removed to make room."""
+    if release.collected:
+        kept = f"the newest {ctx.settings.kept_releases} are"
+        raise Conflict(f"v{release.number}'s image is no longer kept ({kept})", "Push its commit again.")
 
 
 def again(
@@ -143,6 +151,7 @@ def shown(
         config_added=added,
         config_changed=changed,
         config_removed=removed,
+        collected=release.collected,
     )
 
 
@@ -155,6 +164,7 @@ def roll_back(ctx: Context, user: values.User, app: str, number: int | None = No
             raise Conflict(f"v{target.number} never ran", f"releases {app} shows which did.")
         if target.id == row.release_id:
             raise Conflict(f"v{target.number} is what runs now", f"releases {app} shows the others.")
+        refuse_collected(ctx, target)
         job = queue.shown(session, queue.add(ctx, session, row, "rollback", user, release=target.number))
     queue.wake(ctx)
     return job

@@ -23,7 +23,8 @@ class Turns:
         self.holding = threading.Event()
         """Set when this server has claimed a job: there is a lease to keep alive."""
         self.leading = threading.Event()
-        """Set once this server is the one that reconciles and stores logs for all on the same state."""
+        """Set while this server is the one that reconciles and stores logs for all on the same state."""
+        self.leading.set()
         self.switched = threading.Event()
         """Set when an app has another release: it is watched from now on."""
         self.drifted = threading.Event()

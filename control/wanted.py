@@ -24,6 +24,8 @@ RESTING = (State.CRASHED, State.GONE)
 """States of an instance that does not run."""
 ONCE = "release"
 """The process type that runs before the switch and is never scaled."""
+RUN = "run"
+"""What `run` starts is limited under this name."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,13 @@ def hosts(ctx: Context, app: App) -> tuple[str, ...]:
     return tuple(sorted({f"{app.name}.{ctx.settings.domain}", *(domain.host for domain in app.domains)}))
 
 
-def counts(session: Session, app: App) -> dict[str, int]:
+def formations(session: Session, app: App) -> dict[str, Formation]:
     rows = session.scalars(select(Formation).where(Formation.app_id == app.id))
-    return {row.process: row.count for row in rows}
+    return {row.process: row for row in rows}
+
+
+def counts(session: Session, app: App) -> dict[str, int]:
+    return {process: row.count for process, row in formations(session, app).items()}
 
 
 def specs(
@@ -101,7 +107,8 @@ def specs(
     scale: dict[str, int] | None = None,
 ) -> list[ProcessSpec]:
     """A spec for every process type of `release` that should run at least once; `runs_as`: in kept instances."""
-    formation = {**counts(session, app), **(scale or {})}
+    chosen = formations(session, app)
+    formation = {**{process: row.count for process, row in chosen.items()}, **(scale or {})}
     env = environment(ctx, app, release)
     return [
         ProcessSpec(
@@ -114,7 +121,7 @@ def specs(
             env={**env, "DYNO": f"{process}.1"},
             count=formation.get(process, 0),
             port=(release.port or DEFAULT_PORT) if process == ROUTED else None,
-            limits=limits(ctx),
+            limits=limits(ctx, chosen.get(process)),
             read_only=app.read_only,
             generation=generation,
             stop_grace=ctx.settings.stop_grace,
@@ -124,8 +131,22 @@ def specs(
     ]
 
 
-def limits(ctx: Context) -> Limits:
-    return Limits(memory=ctx.settings.memory, cpus=ctx.settings.cpus, pids=ctx.settings.pids)
+def limits(ctx: Context, chosen: Formation | None) -> Limits:
+    """What was set for a process type, and the installation's settings where nothing was."""
+    every = ctx.settings
+    if chosen is None:
+        return Limits(memory=every.memory, cpus=every.cpus, pids=every.pids)
+    return Limits(
+        memory=every.memory if chosen.memory is None else chosen.memory,
+        cpus=every.cpus if chosen.cpus is None else chosen.cpus,
+        pids=every.pids if chosen.pids is None else chosen.pids,
+    )
+
+
+def limits_of(ctx: Context, app: App, process: str) -> Limits:
+    """What one command of the app may use that is no part of the formation: `run`, `release`."""
+    with ctx.db.begin() as session:
+        return limits(ctx, session.get(Formation, (app.id, process)))
 
 
 def environment(ctx: Context, app: App, release: Release) -> dict[str, str]:

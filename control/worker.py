@@ -11,7 +11,19 @@ from typing import Any
 
 import structlog
 
-from control import builds, configvars, deployments, heartbeat, processes, push, queue, releases, returns, routes
+from control import (
+    builds,
+    configvars,
+    deployments,
+    garbage,
+    heartbeat,
+    processes,
+    push,
+    queue,
+    releases,
+    returns,
+    routes,
+)
 from control.context import Context
 from control.deployments import Manner
 from control.lease import Fenced
@@ -75,6 +87,7 @@ def work(ctx: Context, job: Job) -> None:
         ctx.journal.end(job.id)
         queue.wake(ctx)
         ctx.turns.drifted.set()
+    garbage.collect(ctx, job.app_id or "")
 
 
 def conclude(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -> None:

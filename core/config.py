@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     tree_limit: int = Field(2 << 30, description="Bytes of a pushed tree when unpacked.")
     tree_files: int = Field(200_000, description="Files of a pushed tree.")
     log_limit: int = Field(50 << 20, description="Bytes kept of what an app's instances write; the newest stay.")
+    kept_releases: int = Field(10, ge=1, description="Releases of an app whose image is kept for a rollback.")
+    kept_builds: int = Field(20, ge=1, description="Builds of an app whose log is kept.")
+    kept_log_days: int = Field(30, ge=1, description="Days the log of a build or another job is kept at most.")
+    build_cache: int = Field(10 << 30, ge=0, description="Bytes of the engine's build cache our own steps may take.")
     disk_reserve: int = Field(1 << 30, description="Bytes of free disk a push must leave.")
 
     fail_points: Path | None = Field(None, description="Folder that arms fail-points; for tests only.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.names import new_id
@@ -37,6 +37,10 @@ class App(Base):
     """The last commit whose push succeeded: the branch's tip outside a push."""
     release_id: Mapped[str | None]
     """The current release."""
+    locked: Mapped[str | None]
+    """Why no push is taken, in the words of whoever locked it; None: open."""
+    locked_by: Mapped[str | None]
+    """Their name."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     domains: Mapped[list[Domain]] = relationship(cascade="all, delete-orphan", order_by="Domain.host")
 
@@ -59,9 +63,13 @@ class Domain(Base):
 
 
 class Formation(Base):
-    """How many of each process type are wanted."""
+    """How many of each process type are wanted, and what one of them may use; None: the installation's setting."""
 
     __tablename__ = "formations"
     app_id: Mapped[str] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True)
     process: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int]
+    memory: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes."""
+    cpus: Mapped[float | None]
+    pids: Mapped[int | None]

@@ -76,6 +76,8 @@ class Release(Base):
     """What the tree's app.json asks for."""
     trouble: Mapped[str | None]
     """Why it was taken back by itself."""
+    collected: Mapped[bool] = mapped_column(default=False)
+    """Whether its image has been removed to make room; the row still says which it was."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

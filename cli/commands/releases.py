@@ -28,7 +28,8 @@ async def list_releases(call: Call) -> None:
 def state(release: dict[str, Any]) -> str:
     if release["current"]:
         return "current"
-    return "failed" if release["failed"] else "taken back" if release["trouble"] else ""
+    marks = {"failed": release["failed"], "taken back": release["trouble"], "collected": release["collected"]}
+    return next((mark for mark, holds in marks.items() if holds), "")
 
 
 @command("releases:info", "show a release", argument("release", metavar="vN"), JSON, app=True)

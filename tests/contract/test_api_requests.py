@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.limits import BODY_BYTES
+from api.body import BODY_BYTES
 from api.stream import beating, ndjson
 from control import apps, builds, events, logs, queue
 from core.errors import Unavailable
