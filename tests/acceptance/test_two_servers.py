@@ -49,7 +49,7 @@ class Second:
         """`git push paas main` through this server, in the background."""
         env = {**self.installation.git_env(), "GIT_SSH_COMMAND": " ".join(self.ssh_command)}
         command = ["git", "push", "paas", "main"]
-        return subprocess.Popen(command, cwd=repository.folder, env=env, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, cwd=repository.folder, env=env, stderr=subprocess.DEVNULL, text=True)
 
     def answers(self) -> bool:
         return self.ssh("version", check=False).returncode == 0
