@@ -22,7 +22,7 @@ class FileLock:
         self._depth += 1
         if self._depth == 1:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w")
+            self._file = self._path.open("a")
             fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def __exit__(self, *exception: object) -> None:

@@ -12,32 +12,38 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-COLUMNS: dict[str, list[sa.Column[Any]]] = {
-    "jobs": [sa.Column("holder", sa.String(), nullable=True), sa.Column("cancelled_by", sa.String(), nullable=True)],
-    "builds": [
-        sa.Column("waiting", sa.Boolean(), nullable=False, server_default=sa.false()),
-        sa.Column("manifest", sa.JSON(), nullable=True),
-    ],
-    "releases": [
-        sa.Column("manifest", sa.JSON(), nullable=True),
-        sa.Column("trouble", sa.String(), nullable=True),
-    ],
-    "apps": [sa.Column("runs_as", sa.Integer(), nullable=True)],
-    "deployments": [
-        sa.Column("runs_as", sa.Integer(), nullable=True),
-        sa.Column("retained_until", models.base.UTCDateTime(timezone=True), nullable=True),
-    ],
-}
+
+def columns() -> dict[str, list[sa.Column[Any]]]:
+    """What this migration adds, by table; made anew for every use."""
+    return {
+        "jobs": [
+            sa.Column("holder", sa.String(), nullable=True),
+            sa.Column("cancelled_by", sa.String(), nullable=True),
+        ],
+        "builds": [
+            sa.Column("waiting", sa.Boolean(), nullable=False, server_default=sa.false()),
+            sa.Column("manifest", sa.JSON(), nullable=True),
+        ],
+        "releases": [
+            sa.Column("manifest", sa.JSON(), nullable=True),
+            sa.Column("trouble", sa.String(), nullable=True),
+        ],
+        "apps": [sa.Column("runs_as", sa.Integer(), nullable=True)],
+        "deployments": [
+            sa.Column("runs_as", sa.Integer(), nullable=True),
+            sa.Column("retained_until", models.base.UTCDateTime(timezone=True), nullable=True),
+        ],
+    }
 
 
 # Plainly, not in batches: a batch makes the table anew, and with foreign keys on that takes its children along.
 def upgrade() -> None:
-    for table, columns in COLUMNS.items():
-        for column in columns:
-            op.add_column(table, column.copy())
+    for table, added in columns().items():
+        for column in added:
+            op.add_column(table, column)
 
 
 def downgrade() -> None:
-    for table, columns in COLUMNS.items():
-        for column in columns:
+    for table, added in columns().items():
+        for column in added:
             op.drop_column(table, column.name)
