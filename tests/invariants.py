@@ -20,9 +20,7 @@ from tests.installation import Installation
 
 def check_invariants(installation: Installation) -> list[str]:
     """Every invariant that does not hold, in words; empty when all do."""
-    settings = Settings(
-        home=installation.home, http_port=installation.http_port, api_port=installation.api_port, bind="127.0.0.1"
-    )
+    settings = installation.settings()
     database = Database(settings.database)
     try:
         with database.begin() as session:
@@ -33,9 +31,9 @@ def check_invariants(installation: Installation) -> list[str]:
             formations = list(session.scalars(select(Formation)))
     finally:
         database.close()
-    wrong = sound(installation.home) + settled(builds, jobs, deployments)
+    wrong = ([] if settings.database_url else sound(installation.home)) + settled(builds, jobs, deployments)
     wrong += [f"app {app.name}: {what}" for app in apps for what in repository(installation.home, app)]
-    wrong += numbered(releases) + running(installation.id, apps, releases, formations)
+    wrong += numbered(releases) + running(settings, apps, releases, formations)
     return wrong + routed(settings, apps, releases) + tidy(installation.home, apps)
 
 
@@ -81,11 +79,11 @@ def numbered(releases: list[Release]) -> list[str]:
     return [f"release v{number} of {app} exists {count} times" for (app, number), count in counts.items() if count > 1]
 
 
-def running(installation: str, apps: list[App], releases: list[Release], formations: list[Formation]) -> list[str]:
+def running(settings: Settings, apps: list[App], releases: list[Release], formations: list[Formation]) -> list[str]:
     """Exactly the instances that are wanted, of the current release, run; and no network nor image beyond."""
-    client = docker.from_env()
+    client = docker.DockerClient(base_url=settings.docker_host)
     try:
-        ours = {"label": f"paas.installation={installation}"}
+        ours: dict[str, str | list[str] | bool] = {"label": f"paas.installation={settings.installation}"}
         have = Counter(
             (one.labels["paas.app"], one.labels["paas.process"], int(one.labels["paas.release"]))
             for one in client.containers.list(all=True, filters=ours, ignore_removed=True)
