@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -57,13 +56,11 @@ class Trial:
 
     def note(self) -> None:
         """Remember what the current release answers."""
-        releases = json.loads(self.app.paas("releases:list", "--json").stdout)
-        self.answers |= {one["number"]: self.app.answer() for one in releases if one["current"]}
+        self.answers |= {one["number"]: self.app.answer() for one in self.app.releases() if one["current"]}
 
     def older(self) -> int:
         """The newest release before the current one whose answer is known."""
-        releases = json.loads(self.app.paas("releases:list", "--json").stdout)
-        known = [one["number"] for one in releases if not one["current"] and one["number"] in self.answers]
+        known = [one["number"] for one in self.app.releases() if not one["current"] and one["number"] in self.answers]
         if known:
             return int(max(known))
         self.app.change(self.word())

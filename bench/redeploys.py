@@ -8,7 +8,6 @@ Redeploys follow each other faster than instances drain, so many old ones drain 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -73,8 +72,7 @@ def redeploy(installation: Installation, app: Steady) -> Redeploy:
     began = time.monotonic()
     done = app.paas("redeploy", check=False)
     ended = time.monotonic()
-    releases = json.loads(app.paas("releases:list", "--json").stdout)
-    live = next(one["number"] for one in releases if one["current"])
+    live = next(one["number"] for one in app.releases() if one["current"])
     failed = (done.stdout + done.stderr)[-500:] if done.returncode else ""
     made = Redeploy(began, ended, live, failed, count(installation))
     print(f"v{live} after {ended - began:.2f} s, {made.instances} instances", flush=True)

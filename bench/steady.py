@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from typing import Any
 
 from bench.load import Load
 from tests.installation import Installation
@@ -40,3 +42,6 @@ class Steady:
     def paas(self, command: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`ssh paas COMMAND APP WORDS`."""
         return self.installation.ssh(command, self.app, *words, check=check)
+
+    def releases(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.paas("releases:list", "--json").stdout))
