@@ -23,7 +23,7 @@ class Installation:
     def __init__(self, **settings: object) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="paas-test-"))
         self.folder.chmod(0o711)
-        self.home = self.folder / "home"
+        self.home = Path(str(settings.get("home", self.folder / "home")))
         self.person = self.folder / "person"
         self.person.mkdir()
         self.ssh_port, self.http_port, self.api_port = free_port(), free_port(), free_port()

@@ -9,9 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import docker
+import docker.errors
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import Settings
+from core.errors import PlatformError
 from core.states import IN_FLIGHT, BuildState, JobState
 from models import App, Build, Database, Deployment, Formation, Job, Release
 from server import wiring
@@ -40,9 +43,17 @@ def check_invariants(installation: Installation) -> list[str]:
 def converged(installation: Installation, seconds: float = 30) -> list[str]:
     """What still does not hold after at most `seconds`."""
     deadline = time.monotonic() + seconds
-    while (wrong := check_invariants(installation)) and time.monotonic() < deadline:
+    while (wrong := looked(installation)) and time.monotonic() < deadline:
         time.sleep(0.2)
     return wrong
+
+
+def looked(installation: Installation) -> list[str]:
+    """The same, while the engine, the proxy or the database may be away."""
+    try:
+        return check_invariants(installation)
+    except (PlatformError, OSError, docker.errors.DockerException, SQLAlchemyError) as error:
+        return [f"cannot be asked: {type(error).__name__}: {error}"]
 
 
 def sound(home: Path) -> list[str]:
