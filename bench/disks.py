@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -44,12 +45,10 @@ def fill(mount: Path, leave: int) -> None:
 
 def gorge(mount: Path) -> None:
     """Take every last block, small ones included."""
-    with (mount / BALLAST).open("ab") as file:
-        try:
-            while file.write(bytes(1 << 16)):
-                file.flush()
-        except OSError:
-            return
+    for size in (1 << 16, 1 << 12, 1):
+        with (mount / BALLAST).open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(size)):
+                pass
 
 
 def empty(mount: Path) -> None:
