@@ -70,10 +70,17 @@ def installation() -> Iterator[Place]:
         settings = Settings()
         yield Place(settings.home, settings.http_port, settings.domain)
         return
-    own = Installation()
+    with apart() as own:
+        yield Place(own.home, own.http_port, "localhost")
+
+
+@contextmanager
+def apart(**settings: object) -> Iterator[Installation]:
+    """An installation of its own with these settings, gone afterwards."""
+    own = Installation(**settings)
     try:
         own.up()
-        yield Place(own.home, own.http_port, "localhost")
+        yield own
     finally:
         own.down()
 

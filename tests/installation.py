@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.config import Settings
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,11 +23,11 @@ class Installation:
     def __init__(self, **settings: object) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="paas-test-"))
         self.folder.chmod(0o711)
-        self.home = self.folder / "home"
+        self.home = Path(str(settings.get("home", self.folder / "home")))
         self.person = self.folder / "person"
         self.person.mkdir()
         self.ssh_port, self.http_port, self.api_port = free_port(), free_port(), free_port()
-        chosen = {
+        self.chosen: dict[str, object] = {
             "home": self.home,
             "ssh_port": self.ssh_port,
             "http_port": self.http_port,
@@ -40,7 +41,7 @@ class Installation:
         }
         proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        variables = {f"PAAS_{name.upper()}": str(value) for name, value in chosen.items()}
+        variables = {f"PAAS_{name.upper()}": str(value) for name, value in self.chosen.items()}
         self.environment = {**kept, **proxies, "HOME": str(self.person), **variables}
 
     def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -78,6 +79,10 @@ class Installation:
         )
         assert not check or done.returncode == 0, f"{list(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def settings(self) -> Settings:
+        """As its programs read them."""
+        return Settings.model_validate({name: self.chosen[name] for name in Settings.model_fields.keys() & self.chosen})
 
     @property
     def id(self) -> str:

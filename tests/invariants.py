@@ -9,9 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import docker
+import docker.errors
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import Settings
+from core.errors import PlatformError
 from core.states import IN_FLIGHT, BuildState, JobState
 from models import App, Build, Database, Deployment, Formation, Job, Release
 from models.base import now
@@ -21,13 +24,7 @@ from tests.installation import Installation
 
 def check_invariants(installation: Installation) -> list[str]:
     """Every invariant that does not hold, in words; empty when all do."""
-    settings = Settings(
-        home=installation.home,
-        http_port=installation.http_port,
-        api_port=installation.api_port,
-        bind="127.0.0.1",
-        database_url=installation.environment.get("PAAS_DATABASE_URL", ""),
-    )
+    settings = installation.settings()
     database = Database(settings.database)
     try:
         with database.begin() as session:
@@ -41,16 +38,24 @@ def check_invariants(installation: Installation) -> list[str]:
     wrong = ([] if settings.shared else sound(installation.home)) + settled(builds, jobs, deployments)
     wrong += [f"app {app.name}: {what}" for app in apps for what in repository(installation.home, app)]
     kept = {(one.app_id, one.generation) for one in deployments if one.retained_until and one.retained_until > now()}
-    wrong += numbered(releases) + running(installation.id, apps, releases, formations, kept)
+    wrong += numbered(releases) + running(settings, apps, releases, formations, kept)
     return wrong + routed(settings, apps, releases) + tidy(installation.home, apps)
 
 
 def converged(installation: Installation, seconds: float = 30) -> list[str]:
     """What still does not hold after at most `seconds`."""
     deadline = time.monotonic() + seconds
-    while (wrong := check_invariants(installation)) and time.monotonic() < deadline:
+    while (wrong := looked(installation)) and time.monotonic() < deadline:
         time.sleep(0.2)
     return wrong
+
+
+def looked(installation: Installation) -> list[str]:
+    """The same, while the engine, the proxy or the database may be away."""
+    try:
+        return check_invariants(installation)
+    except (PlatformError, OSError, docker.errors.DockerException, SQLAlchemyError) as error:
+        return [f"cannot be asked: {type(error).__name__}: {error}"]
 
 
 def sound(home: Path) -> list[str]:
@@ -88,7 +93,7 @@ def numbered(releases: list[Release]) -> list[str]:
 
 
 def running(
-    installation: str,
+    settings: Settings,
     apps: list[App],
     releases: list[Release],
     formations: list[Formation],
@@ -98,9 +103,9 @@ def running(
 
     `kept`: app and generation of instances that are stopped for a quick return.
     """
-    client = docker.from_env()
+    client = docker.DockerClient(base_url=settings.docker_host)
     try:
-        ours = {"label": f"paas.installation={installation}"}
+        ours: dict[str, str | list[str] | bool] = {"label": f"paas.installation={settings.installation}"}
         have = Counter(
             (one.labels["paas.app"], one.labels["paas.process"], int(one.labels["paas.release"]))
             for one in client.containers.list(all=True, filters=ours, ignore_removed=True)
