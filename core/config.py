@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     disk_reserve: int = Field(1 << 30, description="Bytes of free disk a push must leave.")
 
     fail_points: Path | None = Field(None, description="Folder that arms fail-points; for tests only.")
+    fail: str = Field("", description="Fail-points to arm there once, `POINT:ACTION,...`; for tests only.")
 
     @field_validator("api_port")
     @classmethod

@@ -67,13 +67,19 @@ class FailPoints:
         act(action, point)
 
     def arm(self, orders: str) -> None:
-        """Arm points from a line such as `deploy.routed:kill,build.built:sleep=2`."""
-        for order in filter(None, orders.split(",")):
-            point, _, action = order.strip().partition(":")
-            if point not in POINTS or self.folder is None:
+        """Arm points from a line such as `deploy.routed:kill,build.built:sleep=2`; the same line only once, since a
+        killed server reads it again."""
+        if self.folder is None or not orders:
+            return
+        done = self.folder / "armed"
+        if done.exists() and done.read_text() == orders:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for point, _, action in (order.strip().partition(":") for order in orders.split(",")):
+            if point not in POINTS:
                 raise KeyError(point)
-            self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / point).write_text(action)
+        done.write_text(orders)
 
 
 INERT = FailPoints()

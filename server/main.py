@@ -85,6 +85,7 @@ async def serve(ctx: Context) -> None:
     run_command = make_run_command(socket, sessions)
     app = create_app(ctx, sessions)
     ctx.turns.leading.clear()
+    ctx.fail.arm(ctx.settings.fail)
     servers = [quiet(app, uds=str(socket)), quiet(app, host="127.0.0.1", port=ctx.settings.api_port)]
     tasks = [asyncio.create_task(until(server.serve(), stop)) for server in servers]
     tasks.append(asyncio.create_task(until(Collector(ctx).run(), stop)))

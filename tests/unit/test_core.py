@@ -111,6 +111,19 @@ def test_a_fail_point_acts_once_and_only_when_armed(tmp_path: Path) -> None:
     points("job.claimed")
 
 
+def test_fail_points_are_armed_from_the_environment_only_once(tmp_path: Path) -> None:
+    points = FailPoints(tmp_path)
+    points.arm("job.claimed:raise, job.done:sleep=0.01")
+    with pytest.raises(RuntimeError, match=r"job\.claimed"):
+        points("job.claimed")
+    points("job.done")
+    points.arm("job.claimed:raise, job.done:sleep=0.01")
+    points("job.claimed")
+    with pytest.raises(KeyError):
+        points.arm("no.such.point:kill")
+    assert len(POINTS) >= 25 and len(set(POINTS)) == len(POINTS)
+
+
 def test_settings_say_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAAS_HTTP_PORT", "9090")
     settings = Settings()
