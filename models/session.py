@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.errors import Unavailable
 
 BUSY_SECONDS = 10
+AGAIN = 0.1
+"""Seconds until a database that does not answer is tried again."""
 LOCK = 0x70616173
 """What the advisory lock of our database is called."""
 
@@ -50,10 +53,22 @@ class Database:
     def begin(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back on an error."""
         try:
+            self.reach()
             with self.sessions.begin() as session:
                 yield session
         except OperationalError as error:
             raise Unavailable("the database does not answer", "Try again in a moment.") from error
+
+    def reach(self) -> None:
+        """Wait while a database that is a server of its own starts anew: nothing of the transaction is lost yet."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while self.engine.dialect.name == "postgresql":
+            try:
+                return self.engine.connect().close()
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(AGAIN)  # it tells nobody when it is back
 
     def alone(self, session: Session) -> None:
         """Nobody else is past this line until the transaction ends; on SQLite writers are alone anyhow."""
