@@ -23,7 +23,9 @@ from bench.clock import moving, replace
 from bench.cutter import Cutter
 from bench.deeds import Done
 from bench.disks import disk, empty, fill, gorge
+from bench.downtime import await_more
 from bench.engines import answers, own_engine
+from bench.load import Load
 from bench.place import apart
 from bench.steady import Steady
 from server.supervise import wait
@@ -87,15 +89,19 @@ class Stage:
         self.note(before == self.installation.program("server"), "the server was not started anew")
 
     @contextmanager
-    def load(self, tolerated: bool = False) -> Iterator[None]:
+    def load(self, tolerated: bool = False) -> Iterator[Load]:
         """Requests while the block runs; none may fail unless what serves them is what is broken."""
         load = self.app.load(RATE)
         load.start()
         try:
-            yield
+            yield load
         finally:
             report = load.stop()
             self.note(tolerated or not report.failed, f"{report.line()} {report.failures or ''}")
+
+    def endure(self, load: Load, seconds: float) -> None:
+        """Let that many seconds' requests pass in the state things are in."""
+        await_more(load, seconds * RATE)
 
     def during_push(self, work: Callable[[], object], after: float = 0.4) -> tuple[str, Done]:
         """Do something in the middle of a push; the version pushed and how that ended."""
@@ -130,7 +136,7 @@ def last(done: Done) -> str:
 def state_full() -> Stage:
     with disk(MEGABYTES) as mount, apart(home=mount / "home", disk_reserve=RESERVE) as installation:
         stage = Stage(installation)
-        with stage.load():
+        with stage.load() as load:
             fill(mount, RESERVE // 2)
             stage.change()
             stage.refused("a push below the reserve", stage.push())
@@ -138,6 +144,7 @@ def state_full() -> Stage:
             gorge(mount)
             stage.refused("a push on a full disk", stage.push())
             stage.refused("config:set on a full disk", stage.app.paas("config:set", "MARK=full", check=False))
+            stage.endure(load, 10)
             stage.note(not sound(installation.home), f"database: {sound(installation.home) or 'ok'}")
             stage.serves(stage.version)
             empty(mount)
@@ -148,11 +155,12 @@ def state_full() -> Stage:
 def engine_full() -> Stage:
     with disk(MEGABYTES) as data, own_engine(data) as engine, apart(docker_host=engine.url) as installation:
         stage = Stage(installation)
-        with stage.load():
+        with stage.load() as load:
             fill(data, 1 << 20)
             gorge(data)
             stage.change()
             stage.refused("a push while the engine's disk is full", stage.push())
+            stage.endure(load, 10)
             stage.serves(stage.version)
             empty(data)
         stage.recovers()
