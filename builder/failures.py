@@ -13,6 +13,7 @@ NOT_PULLED = re.compile(
     r"failed to do request|pull access denied|not found: not found|failed to resolve|docker\.io/|i/o timeout"
 )
 OUT_OF_MEMORY = "137"
+NO_SPACE = "no space left on device"
 
 
 def failure(progress: Progress, error: str, stopped: str, timeout: float) -> PlatformError:
@@ -22,6 +23,10 @@ def failure(progress: Progress, error: str, stopped: str, timeout: float) -> Pla
         return StepFailed("the build was cancelled", "Push again to build it.", reason="cancelled")
     if stopped == "timeout":
         return timed_out(timeout, evidence)
+    if NO_SPACE in f"{error}\n{evidence}".lower():
+        return Unavailable(
+            "the engine's disk is full", "Ask the operator to free some space; push again then.", evidence=evidence
+        )
     match = EXIT_CODE.search(error)
     if match:
         return step_failed(progress.title(), match[1], evidence)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -21,10 +22,12 @@ from control.events import ENDED
 from control.machines import advance
 from control.progress import Progress
 from control.wanted import ONCE
-from core.errors import BuildFailed, Cancelled, Conflict, NotFound, StepFailed
+from core.errors import BuildFailed, Cancelled, Conflict, NotFound, PlatformError, StepFailed
 from core.states import BuildState
 from models import App, Build, Job, Release, User
 from models.base import now
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,10 @@ def discard(ctx: Context, app: App, build: Build) -> None:
         for row in session.scalars(select(Build).where(Build.app_id == app.id, Build.image == build.image)):
             row.image = None
         digest = build.image
-    ctx.images.remove(digest)
+    try:
+        ctx.images.remove(digest)
+    except PlatformError as trouble:  # an instance of the attempt still has it, or the engine is away: swept later
+        log.warning("image.kept", app=app.id, error=str(trouble))
 
 
 def images_of(ctx: Context, app: App) -> set[str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network
 
 import structlog
@@ -214,19 +215,26 @@ def fail(ctx: Context, app: App, release: Release, deployment: Deployment, reaso
     """Record the failure and take away what the attempt started; the old release was never touched."""
     with ctx.db.begin() as session:
         session.add(deployment)
-        advance(session, deployment, DeploymentState.FAILED, error=reason, finished_at=now())
+        if not advance(session, deployment, DeploymentState.FAILED, error=reason, finished_at=now()):
+            return  # it is live, or somebody else has ended it: reconcile knows what to do with its instances
         session.execute(update(Release).where(Release.id == release.id, Release.ran.is_(False)).values(failed=True))
         first = session.get_one(App, app.id).release_id is None
-    try:
-        started = [one.id for one in ctx.runtime.instances(app.id) if one.generation == deployment.generation]
-        routes.put(ctx, app.id)
-        if first:
-            ctx.runtime.remove(app.id)
-        elif started:
-            ctx.runtime.remove(app.id, ids=frozenset(started), grace=0)  # they have never served
-    except PlatformError as trouble:  # reconcile takes them away when the engine is back
-        log.warning("deploy.leftovers", app=app.id, error=str(trouble))
-        ctx.turns.drifted.set()
+    for step in (partial(routes.put, ctx, app.id), partial(take_away, ctx, app, deployment, first)):
+        try:
+            step()
+        except PlatformError as trouble:  # reconcile puts it in order when the engine and the proxy are back
+            log.warning("deploy.leftovers", app=app.id, error=str(trouble))
+            ctx.turns.uneasy.set()
+
+
+def take_away(ctx: Context, app: App, deployment: Deployment, first: bool) -> None:
+    """Remove what a failed attempt has started; with an app's first, its network too."""
+    if first:
+        ctx.runtime.remove(app.id)
+        return
+    started = [one.id for one in ctx.runtime.instances(app.id) if one.generation == deployment.generation]
+    if started:
+        ctx.runtime.remove(app.id, ids=frozenset(started), grace=0)  # they have never served
 
 
 def retire_soon(ctx: Context, app_id: str) -> None:
@@ -242,8 +250,10 @@ def retire_all(ctx: Context, app_id: str) -> None:
             retire(ctx, app_id)
         except PlatformError as error:
             log.warning("retire.failed", app=app_id, error=str(error))
+            ctx.turns.uneasy.set()
         except Exception:
             log.exception("retire.failed", app=app_id)
+            ctx.turns.uneasy.set()
 
 
 def retire(ctx: Context, app_id: str) -> None:

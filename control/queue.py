@@ -74,8 +74,10 @@ def hold(ctx: Context, job: Job) -> Lease:
 def finish(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -> None:
     """Record how a job ended and tell its readers."""
     with ctx.db.begin() as session:
-        session.add(job)
-        advance(session, job, state, verdict=verdict, finished_at=now())
+        row = session.get(Job, job.id)
+        # A fresh row, not the one in hand: this may have to be done again when the database fails in the middle.
+        if row is not None and row.generation == job.generation:
+            advance(session, row, state, verdict=verdict, finished_at=now())
     ctx.fail("job.finished")
     ctx.journal.end(job.id)
 

@@ -37,8 +37,9 @@ def run(ctx: Context, stopping: threading.Event) -> None:
     suspects: Suspects = {}
     while not stopping.is_set():
         ctx.turns.drifted.clear()
-        suspects = once(ctx, suspects)
-        ctx.turns.drifted.wait(GRACE if suspects else rest(ctx))
+        ctx.turns.uneasy.clear()
+        suspects = look(ctx, suspects)
+        ctx.turns.drifted.wait(GRACE if suspects or ctx.turns.uneasy.is_set() else rest(ctx))
 
 
 def rest(ctx: Context) -> float:
@@ -53,26 +54,32 @@ def rest(ctx: Context) -> float:
     return min(max(left, 0.1), LONGEST_REST)
 
 
-def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
-    """One pass; returns what looks orphaned, to be removed when it still does `grace` seconds later."""
+def look(ctx: Context, suspects: Suspects) -> Suspects:
+    """One pass, whatever happens; one that fails is made again soon."""
     try:
-        ctx.guard()
-        instances, known = ctx.runtime.instances(), ctx.proxy.routes()
-        with ctx.db.begin() as session:
-            apps = list(session.scalars(select(App)))
-            drifted = [app.id for app in apps if drifts(ctx, session, app, instances, known)]
-        for app_id in drifted:
-            with ctx.turns.if_free(app_id) as free:
-                if free:
-                    mend_quietly(ctx, app_id)
-        present = {one.app for one in instances} | {route.app for route in known}
-        strays = stray_apps(ctx, present, {app.id for app in apps})
-        return sweep(ctx, strays, suspects, grace)
+        return once(ctx, suspects)
     except PlatformError as error:
         log.warning("reconcile.failed", error=str(error))
     except Exception:
         log.exception("reconcile.failed")
+    ctx.turns.uneasy.set()
     return suspects
+
+
+def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
+    """One pass; returns what looks orphaned, to be removed when it still does `grace` seconds later."""
+    ctx.guard()
+    instances, known = ctx.runtime.instances(), ctx.proxy.routes()
+    with ctx.db.begin() as session:
+        apps = list(session.scalars(select(App)))
+        drifted = [app.id for app in apps if drifts(ctx, session, app, instances, known)]
+    for app_id in drifted:
+        with ctx.turns.if_free(app_id) as free:
+            if free:
+                mend_quietly(ctx, app_id)
+    present = {one.app for one in instances} | {route.app for route in known}
+    strays = stray_apps(ctx, present, {app.id for app in apps})
+    return sweep(ctx, strays, suspects, grace)
 
 
 def drifts(ctx: Context, session: Session, app: App, instances: Sequence[Instance], known: Sequence[Route]) -> bool:
@@ -92,10 +99,12 @@ def mend_quietly(ctx: Context, app_id: str) -> None:
     """One app's trouble never keeps the others waiting."""
     try:
         mend(ctx, app_id)
+        return
     except PlatformError as error:
         log.warning("mend.failed", app=app_id, error=str(error))
     except Exception:
         log.exception("mend.failed", app=app_id)
+    ctx.turns.uneasy.set()
 
 
 def mend(ctx: Context, app_id: str) -> None:

@@ -27,6 +27,8 @@ class Turns:
         self.leading.set()
         self.switched = threading.Event()
         """Set when an app has another release: it is watched from now on."""
+        self.uneasy = threading.Event()
+        """Set when something could not be put in order: reconcile tries again soon."""
         self.drifted = threading.Event()
         """Set when what runs may differ from what is wanted."""
 

@@ -64,7 +64,8 @@ class Database:
         deadline = time.monotonic() + BUSY_SECONDS
         while self.engine.dialect.name == "postgresql":
             try:
-                return self.engine.connect().close()
+                self.engine.connect().close()
+                return
             except OperationalError:
                 if time.monotonic() > deadline:
                     raise
