@@ -20,7 +20,12 @@ def cut(ctx: Context, app: App, job: Job, build: Build, description: str, say: P
     if build.image is None or build.processes is None:
         raise Conflict(f"build {build.number} has no image", "Push again.")
     fresh = Release(
-        build_id=build.id, commit=build.commit, image=build.image, port=build.port, processes=build.processes
+        build_id=build.id,
+        commit=build.commit,
+        image=build.image,
+        port=build.port,
+        processes=build.processes,
+        manifest=build.manifest,
     )
     return renew(ctx, app, job, fresh, description, say)
 
@@ -41,12 +46,14 @@ def copy(ctx: Context, app: App, job: Job, old: Release, description: str, say: 
 def again(
     ctx: Context, app: App, job: Job, old: Release, description: str, config: Mapping[str, str], say: Progress
 ) -> Release:
+    say.redact(config.values())
     release = Release(
         build_id=old.build_id,
         commit=old.commit,
         image=old.image,
         port=old.port,
         processes=old.processes,
+        manifest=old.manifest,
         description=description,
     )
     with ctx.db.begin() as session:
