@@ -279,9 +279,7 @@ def cancel(ctx: Context, user: values.User, app: str, number: int | None = None)
 
 def output(ctx: Context, user: values.User, app: str, number: int | None = None) -> str:
     """The log of a build: all its job has said so far."""
-    job = info(ctx, user, app, number).job
-    lines, _ = ctx.journal.read(job) if job is not None else ([], 0)
-    return "\n".join(lines) + ("\n" if lines else "")
+    return ctx.journal.text(info(ctx, user, app, number).job)
 
 
 def shown(session: Session, build: Build) -> values.Build:

@@ -84,6 +84,11 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         return whole.decode("utf-8", "replace").splitlines(), offset + len(whole)
 
+    def text(self, job_id: int | None) -> str:
+        """All of a job's log so far; nothing of no job."""
+        lines, _ = self.read(job_id) if job_id is not None else ([], 0)
+        return "".join(f"{line}\n" for line in lines)
+
     @contextmanager
     def watch(self, job_id: int) -> Iterator[asyncio.Event]:
         """An event that is set whenever the job's log has changed or its verdict is there."""

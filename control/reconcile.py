@@ -36,6 +36,7 @@ def run(ctx: Context, stopping: threading.Event) -> None:
     while not stopping.is_set():
         ctx.turns.drifted.clear()
         suspects = once(ctx, suspects)
+        ctx.turns.mended.set()
         ctx.turns.drifted.wait(GRACE if suspects else LONGEST_REST)
 
 

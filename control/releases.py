@@ -120,6 +120,13 @@ def info(ctx: Context, user: values.User, app: str, number: int) -> values.Relea
         )
 
 
+def output(ctx: Context, user: values.User, app: str, number: int) -> str:
+    """What the job that made the release has said: its build, the release command, the switch."""
+    with ctx.db.begin() as session:
+        release = find(session, access.find(session, user, app), number)
+    return ctx.journal.text(release.job_id)
+
+
 def shown(
     session: Session,
     app: App,

@@ -24,6 +24,8 @@ class Turns:
         """Set once this server is the one that reconciles and stores logs for all on the same state."""
         self.drifted = threading.Event()
         """Set when what runs may differ from what is wanted."""
+        self.mended = threading.Event()
+        """Set when reconcile has looked: what is live may be another release."""
 
     def lock(self, app_id: str) -> threading.Lock:
         """Held by the job that changes this app, or by reconcile."""

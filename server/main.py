@@ -19,7 +19,7 @@ import uvloop
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import heartbeat, reconcile, worker
+from control import heartbeat, liveness, reconcile, worker
 from control.collector import Collector
 from control.context import Context
 from core.config import Settings
@@ -97,6 +97,7 @@ async def serve(ctx: Context) -> None:
     ctx.turns.queued.set()
     ctx.turns.holding.set()
     ctx.turns.drifted.set()
+    ctx.turns.mended.set()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -106,7 +107,7 @@ async def serve(ctx: Context) -> None:
 Loop = Callable[[Context, threading.Event], None]
 LOOPS = (worker.run, heartbeat.run)
 """What every server does."""
-LEADING = (reconcile.run,)
+LEADING = (reconcile.run, liveness.run)
 """What one server at a time does for all on the same state."""
 
 
