@@ -18,6 +18,7 @@ from api import (
     errors,
     jobs,
     keys,
+    limits,
     logs,
     processes,
     releases,
@@ -25,7 +26,7 @@ from api import (
     tokens,
 )
 from api.auth import Ctx, Me, SessionTokens, current_user
-from api.limits import BodyLimit
+from api.body import BodyLimit
 from control import health
 from control.context import Context
 from core.version import VERSION
@@ -33,7 +34,7 @@ from core.version import VERSION
 THREADS = 16
 """Short verbs at once; streams hold none."""
 
-RESOURCES = (account, apps, builds, config, domains, jobs, keys, logs, processes, releases, run, tokens)
+RESOURCES = (account, apps, builds, config, domains, jobs, keys, limits, logs, processes, releases, run, tokens)
 
 public = APIRouter()
 private = APIRouter(prefix="/v1", dependencies=[Depends(current_user)], responses=errors.RESPONSES)

@@ -1,4 +1,4 @@
-"""Apps: create, list, look, rename, choose the deploy branch, redeploy, destroy."""
+"""Apps: create, list, look, rename, choose the deploy branch, lock, redeploy, destroy."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def change(ctx: Ctx, me: Me, app: InPath, body: schemas.AppChange) -> values.App
 def destroy(ctx: Ctx, me: Me, app: InPath) -> values.Job:
     """Remove the app and all that belongs to it."""
     return apps.destroy(ctx, me, app)
+
+
+@router.put("/apps/{app}/lock", response_model=schemas.App)
+def lock(ctx: Ctx, me: Me, app: InPath, body: schemas.Lock) -> values.App:
+    """Take no pushes, and say why to whoever tries."""
+    return apps.lock(ctx, me, app, body.reason)
+
+
+@router.delete("/apps/{app}/lock", response_model=schemas.App)
+def unlock(ctx: Ctx, me: Me, app: InPath) -> values.App:
+    return apps.unlock(ctx, me, app)
 
 
 @router.post("/apps/{app}/redeploy", response_model=schemas.Job, status_code=202)

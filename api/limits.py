@@ -1,63 +1,30 @@
-"""How much a request may bring."""
+"""Limits: what an instance of each process type may use."""
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import APIRouter, Response
 
-from api.errors import answer, plain
+from api import schemas
+from api.auth import Ctx, Me
+from api.schemas import InPath
+from control import limits, values
 
-BODY_BYTES = 1 << 20
-"""64 KB of config vars an app, every character escaped, fit several times."""
-
-
-class TooLarge(Exception):
-    """The body is longer than BODY_BYTES."""
+router = APIRouter()
 
 
-class BodyLimit:
-    """Reads a request's body before anybody else, and answers 413 when there is too much of it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        try:
-            announced(scope)
-            first = await whole(receive)
-        except TooLarge:
-            members = plain(413, "Too large", f"a request may bring {BODY_BYTES} bytes at most", "too_large")
-            return await answer(members)(scope, receive, send)
-        return await self.app(scope, after(first, receive), send)
+@router.get("/apps/{app}/limits", response_model=list[schemas.Limits])
+def show(ctx: Ctx, me: Me, app: InPath) -> list[values.Limits]:
+    return limits.show(ctx, me, app)
 
 
-def announced(scope: Scope) -> None:
-    length = Headers(scope=scope).get("content-length", "0")
-    if length.isdigit() and int(length) > BODY_BYTES:
-        raise TooLarge
-
-
-async def whole(receive: Receive) -> Message:
-    """The whole body as one message, or the disconnect that came instead."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return message
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES:
-            raise TooLarge
-        if not message.get("more_body", False):
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-
-def after(first: Message, receive: Receive) -> Receive:
-    """A `receive` that gives `first`, then whatever comes."""
-    waiting = [first]
-
-    async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replay
+@router.patch(
+    "/apps/{app}/limits",
+    response_model=schemas.Job,
+    status_code=202,
+    responses={204: {"description": "Nothing to restart."}},
+)
+def change(ctx: Ctx, me: Me, app: InPath, body: schemas.LimitsChange) -> values.Job | Response:
+    """Set and unset (null); the restart it makes is a job."""
+    changes = body.model_dump(exclude_unset=True, exclude={"process"})
+    job = limits.change(ctx, me, app, body.process, changes)
+    return job if job is not None else Response(status_code=204)

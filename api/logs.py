@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -20,19 +21,21 @@ router = APIRouter()
 
 @router.get("/apps/{app}/logs", response_class=StreamingResponse)
 async def read(ctx: Ctx, me: Me, app: InPath, query: Annotated[LogQuery, Query()]) -> StreamingResponse:
-    """`{"at": seconds since the epoch, "source": "web.1", "text": ...}` a line."""
+    """`{"at": seconds since the epoch, "source": "web.1", "text": ..., "release": 12}` a line; release 0 is ours."""
+    selection = logs.Selection(query.count, query.process, query.release, query.since or 0.0)
     if query.follow:
         await run_in_threadpool(apps.info, ctx, me, app)
-        return ndjson(documents(logs.follow(ctx, me, app, query.process, query.lines)))
-    recent = await run_in_threadpool(logs.recent, ctx, me, app, query.lines, query.process)
+        return ndjson(documents(logs.follow(ctx, me, app, selection)))
+    recent = await run_in_threadpool(logs.recent, ctx, me, app, selection)
     return ndjson(documents(each(recent)))
 
 
-async def documents(entries: AsyncIterator[Any]) -> AsyncGenerator[dict[str, Any], None]:
-    async for entry in entries:
-        yield asdict(entry)
+async def documents(entries: AsyncGenerator[Any, None]) -> AsyncGenerator[dict[str, Any], None]:
+    async with aclosing(entries):
+        async for entry in entries:
+            yield asdict(entry)
 
 
-async def each(entries: Iterable[Any]) -> AsyncIterator[Any]:
+async def each(entries: Iterable[Any]) -> AsyncGenerator[Any, None]:
     for entry in entries:
         yield entry

@@ -128,7 +128,7 @@ class Floor:
 
     def measure(self, folder: Path) -> float:
         prepared = building.plan(folder)
-        tar = b"".join(context(BuildRequest("floor", self.app, folder, prepared.plan)))
+        tar = b"".join(context(BuildRequest("floor", self.app, folder, prepared.plan), "paas-floor"))
         began = time.monotonic()
         self.build(tar)
         container = self.client.containers.create(

@@ -92,3 +92,10 @@ class ImageStore(Protocol):
     def images(self) -> list[str]:
         """Digests of every image of this installation."""
         ...
+
+    def prune(self, most: int) -> int:
+        """Forget of our own build steps what was used longest ago until they take `most` bytes; the bytes freed.
+
+        Only what is provably this installation's goes: the cache belongs to all who build on this engine.
+        """
+        ...

@@ -14,8 +14,14 @@ CHUNK = 1 << 20
 BLOCK = tarfile.BLOCKSIZE
 
 
-def tar(folder: Path, prefix: str, files: Mapping[str, bytes], ignored: Callable[[str], bool]) -> Iterator[bytes]:
-    """`folder` below `prefix`, then `files`, as chunks of a tar.
+def tar(
+    folder: Path,
+    prefix: str,
+    files: Mapping[str, bytes],
+    ignored: Callable[[str], bool],
+    weigh: Callable[[int], None] = lambda _: None,
+) -> Iterator[bytes]:
+    """`files`, then `folder` below `prefix`, as chunks of a tar; `weigh` is told the bytes of each file.
 
     GNU format and whole seconds: the engine takes a tar that begins with a PAX header for a Dockerfile. Times are
     of now, not of the tree, which has none: the engine's cache ignores them, and a static server tells by them that a
@@ -24,11 +30,12 @@ def tar(folder: Path, prefix: str, files: Mapping[str, bytes], ignored: Callable
     for name, data in sorted(files.items()):
         info = header(name, 0o644, tarfile.REGTYPE)
         info.size = len(data)
+        weigh(info.size)
         yield from (written(info), data, padding(len(data)))
     for path in walk(folder):
         relative = path.relative_to(folder).as_posix()
         if not ignored(relative) and prefix + relative not in files:
-            yield from entry(path, prefix + relative)
+            yield from entry(path, prefix + relative, weigh)
     yield bytes(2 * BLOCK)
 
 
@@ -42,7 +49,7 @@ def walk(folder: Path) -> Iterator[Path]:
             folders.remove(name)
 
 
-def entry(path: Path, name: str) -> Iterator[bytes]:
+def entry(path: Path, name: str, weigh: Callable[[int], None]) -> Iterator[bytes]:
     if path.is_symlink():
         info = header(name, 0o777, tarfile.SYMTYPE)
         info.linkname = str(path.readlink())
@@ -50,14 +57,15 @@ def entry(path: Path, name: str) -> Iterator[bytes]:
     elif path.is_dir():
         yield written(header(name, 0o755, tarfile.DIRTYPE))
     else:
-        yield from regular(path, name)
+        yield from regular(path, name, weigh)
 
 
-def regular(path: Path, name: str) -> Iterator[bytes]:
+def regular(path: Path, name: str, weigh: Callable[[int], None]) -> Iterator[bytes]:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         info = header(name, 0o755 if status.st_mode & 0o100 else 0o644, tarfile.REGTYPE)
         info.size = status.st_size
+        weigh(info.size)
         yield written(info)
         while chunk := file.read(CHUNK):
             yield chunk

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from docker.errors import APIError, ImageNotFound
 
-from builder import cgroup, stack
+from builder import cache, cgroup, stack
 from builder.base import BuildRequest, Image, Say
 from builder.cgroup import BuildLimits
 from builder.context import dockerignore, nothing_ignored, tar
-from builder.dockerfile import APP
+from builder.dockerfile import APP, MARK
 from builder.engine import Engine, connect, engine_errors, listed
 from builder.environment import files
 from builder.progress import Progress
@@ -19,6 +21,8 @@ from core.errors import Conflict, Unavailable
 
 INSTALLATION, APP_LABEL, BUILD_LABEL = "paas.installation", "paas.app", "paas.build"
 DEFAULT_LIMITS = BuildLimits()
+REMEMBERED = 10_000
+"""Builds whose sources are known again in the engine's cache; a new start of the server knows none."""
 
 
 class DockerImages:
@@ -43,13 +47,20 @@ class DockerImages:
         self.limits = limits
         self.timeout = timeout
         self.proxy = dict(proxy or {})
+        self.sent: deque[cache.Sources] = deque(maxlen=REMEMBERED)
 
     def build(self, request: BuildRequest, say: Say) -> Image:
         """The image of this tree; StepFailed (step, timeout, oom, cancelled), Unavailable without an engine."""
         cgroup.limit(self.limits)
         self.ensure_stack(say)
         progress = Progress(say, name_steps=request.plan.pack == "dockerfile")
-        digest = self.engine.build(request.build, context(request), self.options(request), progress, self.timeout)
+        sent = cache.Sources(time.time())
+        tarred = sent.counted(context(request, cache.mark(self.installation), sent.weigh))
+        try:
+            digest = self.engine.build(request.build, tarred, self.options(request), progress, self.timeout)
+        finally:
+            sent.ended = time.time()
+            self.sent.append(sent)
         return self.inspect(digest)
 
     def ensure_stack(self, say: Say) -> None:
@@ -121,13 +132,21 @@ class DockerImages:
             found = listed(self.client, label=f"{INSTALLATION}={self.installation}")
         return sorted(str(image["Id"]) for image in found)
 
+    def prune(self, most: int) -> int:
+        """Forget of our own build steps what was used longest ago until they take `most` bytes; the bytes freed."""
+        found = cache.records(self.engine.cache())
+        ours = cache.ours(found, self.installation) | cache.sources(found, list(self.sent))
+        doomed = cache.doomed(found, ours, most)
+        return sum(self.engine.forget(record.id) for record in doomed)
 
-def context(request: BuildRequest) -> Iterator[bytes]:
+
+def context(request: BuildRequest, mark: str, weigh: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
     """The tar BuildKit reads: the tree below `src/`, or as it is for a repository's own Dockerfile."""
     own = request.plan.pack == "dockerfile"
-    dockerfile = request.plan.dockerfile if own else request.plan.dockerfile.replace(APP, request.app)
+    text = request.plan.dockerfile
+    dockerfile = text if own else text.replace(APP, request.app).replace(MARK, mark)
     extra = {**request.plan.files, **files(request.plan, request.config), "Dockerfile": dockerfile.encode()}
-    return tar(request.folder, "" if own else "src/", extra, ignored(request) if own else nothing_ignored)
+    return tar(request.folder, "" if own else "src/", extra, ignored(request) if own else nothing_ignored, weigh)
 
 
 def ignored(request: BuildRequest) -> Callable[[str], bool]:

@@ -2,7 +2,8 @@
 
 The context has the app below `src/` and, beside it so that no `COPY` takes them along, `env/tools` (what package
 managers may read) and `env/build` (all config vars), each bound to the one step that needs it. `PAAS_STACK` and
-`PAAS_STACK_BUILD` name the base images; `@app@` becomes the app's id, so that no two apps share a cache.
+`PAAS_STACK_BUILD` name the base images; `@app@` becomes the app's id, so that no two apps share a cache, and `@mark@`
+the installation, so that what a step leaves in the engine's cache can be told from what others build there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ OWNER = "10001:10001"
 BASES = ["ARG PAAS_STACK", "ARG PAAS_STACK_BUILD"]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APP = "@app@"
+MARK = "@mark@"
+MARKED = f"RUN : {MARK}"
+"""Every stage begins with it: the cache names the parent of each layer, but not the file or folder a COPY brought."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class NodeRecipe:
 
 def python(recipe: PythonRecipe) -> str:
     """The Dockerfile of a Python app."""
-    lines = [*BASES, "", "FROM ${PAAS_STACK_BUILD} AS build", "WORKDIR /app"]
+    lines = [*BASES, "", "FROM ${PAAS_STACK_BUILD} AS build", MARKED, "WORKDIR /app"]
     lines.append(
         "ENV VIRTUAL_ENV=/opt/venv UV_PROJECT_ENVIRONMENT=/opt/venv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 "
         f"PATH=/opt/venv/bin:{PATH}"
@@ -75,7 +79,7 @@ def python(recipe: PythonRecipe) -> str:
 
 def node(recipe: NodeRecipe) -> str:
     """The Dockerfile of a Node.js app: a server, or a site built from sources."""
-    lines = [*BASES, "", "FROM ${PAAS_STACK_BUILD} AS tools", *other_node(recipe)]
+    lines = [*BASES, "", "FROM ${PAAS_STACK_BUILD} AS tools", MARKED, *other_node(recipe)]
     cache = mount("cache", id=f"{APP}-{recipe.tool}", target=recipe.cache)
     lines += ["", "FROM tools AS build", "WORKDIR /app", "ENV CI=true", *copies(recipe.manifests)]
     lines.append(run([cache, env("tools")], f"Installing dependencies with {recipe.tool}", [recipe.install]))
@@ -139,7 +143,7 @@ def site(folder: str) -> list[str]:
 
 
 def final(environment: str) -> list[str]:
-    return ["", "FROM ${PAAS_STACK}", f"ENV HOME=/app {environment}", "WORKDIR /app", f"USER {OWNER}"]
+    return ["", "FROM ${PAAS_STACK}", MARKED, f"ENV HOME=/app {environment}", "WORKDIR /app", f"USER {OWNER}"]
 
 
 def copies(paths: Sequence[str] | None) -> list[str]:
@@ -154,7 +158,7 @@ def copies(paths: Sequence[str] | None) -> list[str]:
 
 def run(mounts: Sequence[str], title: str, commands: Sequence[str]) -> str:
     bound = ["set -a; . /run/paas/env; set +a"] if any("/run/paas/env" in each for each in mounts) else []
-    steps = [*bound, f'echo "-----> {title}"', *commands]
+    steps = [f": {MARK}", *bound, f'echo "-----> {title}"', *commands]
     return "RUN " + "".join(f"{each} \\\n    " for each in mounts) + " \\\n && ".join(steps)
 
 

@@ -117,6 +117,22 @@ class Engine:
         with engine_errors():
             self.client.api.post(self.url("/build/cancel"), params={"id": id}, timeout=30).close()
 
+    def cache(self) -> list[dict[str, Any]]:
+        """Every record of the build cache, of whomever."""
+        with engine_errors():
+            found: list[dict[str, Any]] = self.client.df()["BuildCache"] or []
+            return found
+
+    def forget(self, record: str) -> int:
+        """Remove one record of the build cache; the bytes freed, 0 when it is in use, needed by another or gone."""
+        with engine_errors():
+            # The engine takes the id for a regular expression.
+            filters = json.dumps({"id": {f"^{record}$": True}})
+            answer = self.client.api.post(self.url("/build/prune"), params={"filters": filters}, timeout=60)
+            with answer:
+                answer.raise_for_status()
+                return int(answer.json()["SpaceReclaimed"])
+
     def follow(self, attempt: Attempt, context: Iterable[bytes], options: Mapping[str, Any], timeout: float) -> None:
         parameters = {"version": "2", "buildid": attempt.id, **options}
         with engine_errors():

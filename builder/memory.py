@@ -23,6 +23,8 @@ class MemoryImages:
     requests: list[BuildRequest] = field(default_factory=list)
     in_use: set[str] = field(default_factory=set)
     running: dict[str, threading.Event] = field(default_factory=dict)
+    cache: dict[str, int] = field(default_factory=dict)
+    """Bytes of each build's steps, the one used longest ago first."""
 
     def build(self, request: BuildRequest, say: Say) -> Image:
         self.requests.append(request)
@@ -42,6 +44,7 @@ class MemoryImages:
             raise StepFailed("Building in memory failed (exit code 1)", "Remove FAIL_BUILD.", evidence=evidence)
         image = Image(digest(request), 1 << 20, port=request.plan.port)
         self.built[image.digest] = image
+        self.cache[request.build] = image.size
         return image
 
     def hang(self, build: str) -> None:
@@ -60,6 +63,12 @@ class MemoryImages:
 
     def images(self) -> list[str]:
         return sorted(self.built)
+
+    def prune(self, most: int) -> int:
+        freed = 0
+        while self.cache and sum(self.cache.values()) > most:
+            freed += self.cache.pop(next(iter(self.cache)))
+        return freed
 
 
 def digest(request: BuildRequest) -> str:

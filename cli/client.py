@@ -51,6 +51,9 @@ class Client:
     async def post(self, path: str, body: object = None) -> Any:
         return await self._call("POST", path, body)
 
+    async def put(self, path: str, body: object) -> Any:
+        return await self._call("PUT", path, body)
+
     async def patch(self, path: str, body: object) -> Any:
         return await self._call("PATCH", path, body)
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.values import User
-from core.errors import NotFound
+from core.errors import Denied, NotFound
 from models import App
 
 
@@ -20,3 +20,10 @@ def find(session: Session, user: User, name: str) -> App:
 
 def may_see(user: User, app: App) -> bool:
     return user.admin or app.owner_id == user.id
+
+
+def refuse_locked(app: App | None) -> None:
+    """Denied, with who locked the app and why, when it takes no pushes."""
+    if app is not None and app.locked is not None:
+        why = f": {app.locked}" if app.locked else ""
+        raise Denied(f"{app.name} is locked by {app.locked_by}{why}", f"ssh paas apps:unlock {app.name}")

@@ -31,6 +31,8 @@ def shown(ctx: Context, session: Session, app: App) -> values.App:
         stopped=app.stopped,
         domains=tuple(domain.host for domain in app.domains),
         created_at=app.created_at,
+        locked=app.locked,
+        locked_by=app.locked_by,
     )
 
 
@@ -116,6 +118,24 @@ def set_branch(ctx: Context, user: values.User, app: str, branch: str) -> values
         result = shown(ctx, session, row)
     bare.set_head(ctx.repository(result.id), branch)
     return result
+
+
+def lock(ctx: Context, user: values.User, app: str, reason: str = "") -> values.App:
+    """Take no more pushes, and tell whoever tries why; all else goes on as before."""
+    with ctx.db.begin() as session:
+        row = access.find(session, user, app)
+        row.locked, row.locked_by = reason, user.name
+        audit(session, "app.locked", user=user.id, app=row.id, reason=reason)
+        return shown(ctx, session, row)
+
+
+def unlock(ctx: Context, user: values.User, app: str) -> values.App:
+    """Take pushes again; fine when it does already."""
+    with ctx.db.begin() as session:
+        row = access.find(session, user, app)
+        row.locked = row.locked_by = None
+        audit(session, "app.unlocked", user=user.id, app=row.id)
+        return shown(ctx, session, row)
 
 
 def destroy(ctx: Context, user: values.User, app: str) -> values.Job:

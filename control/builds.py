@@ -16,6 +16,7 @@ from builder.base import BuildRequest, Image
 from builder.build import Prepared
 from control import access, configvars, places, queue, requirements, values
 from control.context import Context
+from control.events import said
 from control.machines import advance
 from control.progress import Progress
 from core.errors import BuildFailed, Cancelled, Conflict, NotFound, StepFailed
@@ -279,7 +280,11 @@ def cancel(ctx: Context, user: values.User, app: str, number: int | None = None)
 
 def output(ctx: Context, user: values.User, app: str, number: int | None = None) -> str:
     """The log of a build: all its job has said so far."""
-    return ctx.journal.text(info(ctx, user, app, number).job)
+    with ctx.db.begin() as session:
+        build = find(session, access.find(session, user, app), number)
+        number_of_job = job_of(session, build)
+        job = session.get(Job, number_of_job) if number_of_job is not None else None
+    return said(ctx, job, f"build {build.number}")
 
 
 def shown(session: Session, build: Build) -> values.Build:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import func, select, update
 
-from control import access, checks, formation, queue, routes, scripts, values, wanted
+from control import access, checks, formation, limits, queue, routes, scripts, values, wanted
 from control.context import Context
 from control.events import audit
 from control.machines import advance
 from control.progress import Progress
+from control.returns import Kept, retain
 from control.wanted import ROUTED, Wanted
 from core.errors import Conflict, PlatformError
 from core.states import DeploymentState
@@ -41,11 +42,15 @@ class Manner:
     """Its commit becomes the one the branch stands on."""
     wakes: bool = True
     """A stopped app is started; otherwise it stays stopped."""
+    retains: bool = True
+    """What ran before is kept, stopped, while the new release is watched."""
+    kept: Kept | None = None
+    """Instances to start again instead of new ones."""
 
 
 def deploy(ctx: Context, app: App, release: Release, say: Progress, manner: Manner) -> None:
     """Make `release` what the app runs: old instances serve until the new ones are healthy."""
-    deployment = begin(ctx, app, release)
+    deployment = begin(ctx, app, release, manner.kept)
     try:
         specs = provision(ctx, app, release, deployment, say, manner)
         start(ctx, app, specs, deployment, say)
@@ -57,13 +62,19 @@ def deploy(ctx: Context, app: App, release: Release, say: Progress, manner: Mann
         scripts.after(ctx, app, release, say)
 
 
-def begin(ctx: Context, app: App, release: Release) -> Deployment:
-    """A PENDING deployment with a generation of its own; what a dead server left in flight has failed."""
+def begin(ctx: Context, app: App, release: Release, kept: Kept | None = None) -> Deployment:
+    """A PENDING deployment with a generation of its own, or that of instances kept; what a dead server left in flight
+    has failed."""
     with ctx.db.begin() as session:
         for left in session.scalars(wanted.in_flight(app)).all():
             advance(session, left, DeploymentState.FAILED, error="interrupted", finished_at=now())
         latest = session.scalar(select(func.max(Deployment.generation)).where(Deployment.app_id == app.id)) or 0
-        deployment = Deployment(app_id=app.id, release_id=release.id, generation=max(latest, app.generation) + 1)
+        deployment = Deployment(
+            app_id=app.id,
+            release_id=release.id,
+            generation=kept.generation if kept else max(latest, app.generation) + 1,
+            runs_as=kept.release if kept else None,
+        )
         session.add(deployment)
         session.flush()
     ctx.at("deploy.begun")
@@ -84,7 +95,7 @@ def provision(
     move(ctx, deployment, DeploymentState.PROVISIONING)
     with ctx.db.begin() as session:
         counts = formation.opening(session, app, release)
-        specs = wanted.specs(ctx, session, app, release, deployment.generation, scale=counts)
+        specs = wanted.specs(ctx, session, app, release, deployment.generation, deployment.runs_as, counts)
     if manner.once:
         scripts.before(ctx, app, release, say)
     ctx.at("deploy.provisioned")
@@ -109,8 +120,9 @@ def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress
         ctx.at("deploy.started")
         instances.sort(key=lambda one: one.process != ROUTED)  # the others settle while the routed ones are probed
         waits = [pool.submit(wait_for, ctx, app, instance, enough) for instance in instances]
-        for wait in waits:
-            say.detail(ctx.result(wait))
+        with limits.advising(app):
+            for wait in waits:
+                say.detail(ctx.result(wait))
     finally:
         enough.set()
         pool.shutdown(wait=False)
@@ -158,6 +170,7 @@ def go_live(
         ctx.at("deploy.routed")
         record(ctx, app, release, deployment, manner)
     ctx.fail("deploy.committed")
+    ctx.turns.switched.set()
     retire_soon(ctx, app.id)
 
 
@@ -165,7 +178,8 @@ def record(ctx: Context, app: App, release: Release, deployment: Deployment, man
     """One transaction: RUNNING, the older ones STOPPED, the app's current release."""
     with ctx.db.begin() as session:
         older = select(Deployment).where(Deployment.app_id == app.id, Deployment.state == DeploymentState.RUNNING.value)
-        for row in session.scalars(older).all():
+        before = list(session.scalars(older).all())
+        for row in before:
             advance(session, row, DeploymentState.STOPPED, finished_at=now())
         session.add(deployment)
         if not advance(session, deployment, DeploymentState.RUNNING):
@@ -173,7 +187,9 @@ def record(ctx: Context, app: App, release: Release, deployment: Deployment, man
         session.execute(update(Release).where(Release.id == release.id).values(ran=True))
         current = session.get_one(App, app.id)
         formation.settle(session, current, release)
+        retain(ctx, session, current, before if manner.retains and current.release_id != release.id else [])
         current.release_id, current.generation = release.id, deployment.generation
+        current.runs_as = deployment.runs_as
         current.stopped = current.stopped and not manner.wakes
         if manner.push:
             current.live_commit = release.commit
@@ -217,9 +233,15 @@ def retire_all(ctx: Context, app_id: str) -> None:
 
 
 def retire(ctx: Context, app_id: str) -> None:
-    """Let surplus instances finish their requests, stop and remove them, and forget their targets."""
-    surplus = surplus_of(ctx, app_id)
-    if not surplus:
+    """Let surplus instances finish their requests, stop them, remove those that are not kept, and forget their
+    targets."""
+    with ctx.db.begin() as session:
+        app = session.get(App, app_id)
+        want = wanted.of(ctx, session, app) if app else None
+    surplus = want.surplus(ctx.runtime.instances(app_id)) if app and want else []
+    if app and app_id in ctx.turns.growing:
+        surplus = [one for one in surplus if one.generation != app.generation]
+    if want is None or not surplus:
         return
     route = routes.put(ctx, app_id)
     names = {wanted.target(one) for one in surplus if one.address}
@@ -227,16 +249,14 @@ def retire(ctx: Context, app_id: str) -> None:
     ctx.fail("retire.begun")
     await_drained(lambda: routes.sessions(ctx, app_id, draining), ctx.settings.drain_timeout, draining)
     ctx.fail("retire.drained")
-    ctx.runtime.remove(app_id, ids=frozenset(one.id for one in surplus))
+    kept = frozenset(one.id for one in surplus if one.generation in want.retained)
+    gone = frozenset(one.id for one in surplus) - kept
+    if kept:
+        ctx.runtime.remove(app_id, ids=kept, keep=True)
+    if gone:
+        ctx.runtime.remove(app_id, ids=gone)
     ctx.fail("retire.ended")
     routes.put(ctx, app_id)
-
-
-def surplus_of(ctx: Context, app_id: str) -> list[Instance]:
-    with ctx.db.begin() as session:
-        app = session.get(App, app_id)
-        want = wanted.of(ctx, session, app) if app else None
-    return want.surplus(ctx.runtime.instances(app_id)) if want else []
 
 
 def await_drained(count: Callable[[], int], seconds: float, draining: Sequence[Target]) -> None:

@@ -27,7 +27,7 @@ def asked(rows: Mapping[str, int], manifest: Manifest, processes: Mapping[str, o
     return {
         process: count
         for process, count in manifest.formation.items()
-        if process in processes and process != ONCE and rows.get(process) == DEFAULT.get(process)
+        if process in processes and process != ONCE and rows.get(process, 0) == DEFAULT.get(process, 0)
     }
 
 

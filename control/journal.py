@@ -60,6 +60,14 @@ class Journal:
     def path(self, job_id: int) -> Path:
         return self.folder / f"{job_id}.log"
 
+    def jobs(self) -> list[int]:
+        """Ids of the jobs whose log is here."""
+        return sorted(int(path.stem) for path in self.folder.glob("*.log") if path.stem.isdecimal())
+
+    def remove(self, job_id: int) -> None:
+        """Forget a job's log; fine when it is gone."""
+        self.path(job_id).unlink(missing_ok=True)
+
     def write(self, job_id: int, line: str) -> None:
         """Append one line; a full disk loses lines, never a deploy."""
         try:
@@ -83,11 +91,6 @@ class Journal:
             return [], offset
         whole = data[: data.rfind(b"\n") + 1]
         return whole.decode("utf-8", "replace").splitlines(), offset + len(whole)
-
-    def text(self, job_id: int | None) -> str:
-        """All of a job's log so far; nothing of no job."""
-        lines, _ = self.read(job_id) if job_id is not None else ([], 0)
-        return "".join(f"{line}\n" for line in lines)
 
     @contextmanager
     def watch(self, job_id: int) -> Iterator[asyncio.Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 from sqlalchemy.orm import Session
@@ -30,7 +31,7 @@ def list_processes(ctx: Context, user: values.User, app: str) -> list[values.Pro
         formation = wanted.counts(session, row)
         commands = release.processes if release else {}
         want = wanted.of(ctx, session, row)
-    seen = [one for one in ctx.runtime.instances(row.id) if want.covers(one)]
+    seen = [remembered(ctx, one) for one in ctx.runtime.instances(row.id) if want.covers(one)]
     return [
         values.Process(
             type=name,
@@ -43,8 +44,15 @@ def list_processes(ctx: Context, user: values.User, app: str) -> list[values.Pro
     ]
 
 
+def remembered(ctx: Context, one: Instance) -> Instance:
+    """`one`, with whether it ran out of memory the last time when it runs again since."""
+    if one.state is not InstanceState.UP or not one.restarts:
+        return one
+    return replace(one, oom=ctx.runtime.look(replace(one, restarts=0)).oom)
+
+
 def shown(one: Instance) -> values.Instance:
-    return values.Instance(one.name, one.state.value, one.release, one.started_at, one.restarts, one.exit_code)
+    return values.Instance(one.name, one.state.value, one.release, one.started_at, one.restarts, one.exit_code, one.oom)
 
 
 def scale(ctx: Context, user: values.User, app: str, counts: dict[str, int]) -> values.Job:
@@ -100,7 +108,7 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
     with ctx.db.begin() as session:
         row = session.get_one(App, app.id)
         release = needed(session, row)
-        specs = wanted.specs(ctx, session, row, release, row.generation, scale=counts)
+        specs = wanted.specs(ctx, session, row, release, row.generation, row.runs_as, scale=counts)
     if not row.stopped:
         running = {
             (one.process, one.number) for one in ctx.runtime.instances(app.id) if one.generation == row.generation
@@ -109,19 +117,26 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
         for spec in growing:
             say.step(f"Starting {spec.process} ({spec.count})")
         try:
-            with say.phase("start"):
-                deployments.bring_up(ctx, row, growing, say)
-            ctx.at("scale.started")
+            with ctx.turns.grow(app.id):
+                with say.phase("start"):
+                    deployments.bring_up(ctx, row, growing, say)
+                ctx.at("scale.started")
+                record(ctx, app, counts)
         except PlatformError:
             deployments.retire_soon(ctx, app.id)
             raise
+    else:
+        record(ctx, app, counts)
+    routes.put(ctx, app.id)
+    deployments.retire_soon(ctx, app.id)
+    say.section(", ".join(f"{process}={count}" for process, count in sorted(counts.items())) + f" ({say.summary()})")
+
+
+def record(ctx: Context, app: App, counts: dict[str, int]) -> None:
     with ctx.db.begin() as session:
         for process, count in counts.items():
             session.merge(Formation(app_id=app.id, process=process, count=count))
         audit(session, "app.scaled", app=app.id, counts=counts)
-    routes.put(ctx, app.id)
-    deployments.retire_soon(ctx, app.id)
-    say.section(", ".join(f"{process}={count}" for process, count in sorted(counts.items())) + f" ({say.summary()})")
 
 
 def halt(ctx: Context, app: App, say: Progress) -> None:
@@ -177,7 +192,7 @@ def begin(
             subnet=IPv4Network(row.subnet),
             command=tuple(command),
             env={**env, "DYNO": "run.1", "PORT": str(release.port or wanted.DEFAULT_PORT)},
-            limits=wanted.limits(ctx),
+            limits=wanted.limits_of(ctx, row, wanted.RUN),
             tty=tty,
             size=size,
             instance=inside,

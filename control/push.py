@@ -127,6 +127,7 @@ def policy(ctx: Context, entry: Push, refs: Sequence[Ref], env: Mapping[str, str
     with ctx.db.begin() as session:
         row = session.get(App, entry.app)
         branch = row.branch if row else None
+        access.refuse_locked(row)
     standing.branch = branch or chosen(refs)
     standing.reasons = judge(entry.name, standing.branch, refs)
     if refs and len(standing.reasons) == len(refs):

@@ -7,14 +7,16 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from control import builds, deployments, push, queue, routes, values, wanted
+from control import builds, deployments, garbage, push, queue, routes, values, wanted
 from control.context import Context
+from control.machines import advance
 from core.errors import Conflict, PlatformError
-from core.states import BuildState
-from models import App, Build, Release
+from core.states import BuildState, DeploymentState
+from models import App, Build, Deployment
+from models.base import now
 from repos import bare
 from router.base import Route
 from runtime.base import Instance
@@ -37,7 +39,19 @@ def run(ctx: Context, stopping: threading.Event) -> None:
         ctx.turns.drifted.clear()
         suspects = once(ctx, suspects)
         ctx.turns.mended.set()
-        ctx.turns.drifted.wait(GRACE if suspects else LONGEST_REST)
+        ctx.turns.drifted.wait(GRACE if suspects else rest(ctx))
+
+
+def rest(ctx: Context) -> float:
+    """Seconds until something is due by itself: instances kept for a return go when their time is over."""
+    due = select(func.min(Deployment.retained_until)).where(Deployment.retained_until > now())
+    try:
+        with ctx.db.begin() as session:
+            end = session.scalar(due)
+    except PlatformError:
+        return GRACE
+    left = (end - now()).total_seconds() if end else LONGEST_REST
+    return min(max(left, 0.1), LONGEST_REST)
 
 
 def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
@@ -71,7 +85,8 @@ def drifts(ctx: Context, session: Session, app: App, instances: Sequence[Instanc
         moved = tip(ctx, app) not in (None, app.live_commit)
     except PlatformError:  # mending says what is wrong with the repository
         moved = True
-    return bool(unrouted or moved or want.missing(mine) or want.surplus(mine))
+    half_done = bool(want.in_flight or session.scalar(unfinished(app))) and not queue.waits(session, app.id)
+    return bool(unrouted or moved or half_done or want.missing(mine) or want.surplus(mine))
 
 
 def mend_quietly(ctx: Context, app_id: str) -> None:
@@ -90,6 +105,7 @@ def mend(ctx: Context, app_id: str) -> None:
         app = session.get(App, app_id)
         if app is None or queue.waits(session, app_id):
             return  # a job will see to it
+        close(session, app)
         want = wanted.of(ctx, session, app)
     mend_tip(ctx, app)
     instances = ctx.runtime.instances(app_id)
@@ -100,6 +116,19 @@ def mend(ctx: Context, app_id: str) -> None:
         routes.put(ctx, app_id)
     if want.surplus(instances):
         deployments.retire_soon(ctx, app_id)
+
+
+def close(session: Session, app: App) -> None:
+    """End what rows still call in progress although the app has no job: its server died, or its disk was full."""
+    for deployment in session.scalars(wanted.in_flight(app)).all():
+        advance(session, deployment, DeploymentState.FAILED, error="interrupted", finished_at=now())
+    for build in session.scalars(unfinished(app)).all():
+        advance(session, build, BuildState.FAILED, reason="interrupted", finished_at=now())
+
+
+def unfinished(app: App) -> Select[Build]:
+    """Builds of the app that have not ended."""
+    return select(Build).where(Build.app_id == app.id, Build.state.in_([BuildState.PENDING, BuildState.RUNNING]))
 
 
 def mend_tip(ctx: Context, app: App) -> None:
@@ -166,6 +195,4 @@ def known_images(ctx: Context) -> set[str]:
     with ctx.db.begin() as session:
         if session.scalar(select(Build.id).where(Build.state == BuildState.RUNNING).limit(1)):
             return set(ctx.images.images())
-        made = session.scalars(select(Build.image).where(Build.image.is_not(None)))
-        releases = session.scalars(select(Release.image).where(Release.failed.is_(False)))
-        return {digest for digest in (*made, *releases) if digest}
+        return garbage.spoken_of(session)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from control import access, configvars, queue, values
 from control.context import Context
-from control.events import audit
+from control.events import audit, said
 from control.progress import Progress
 from core.errors import Conflict, NotFound
 from models import App, Build, Job, Release, User
@@ -39,8 +39,16 @@ def renew(ctx: Context, app: App, job: Job, old: Release, description: str, say:
 
 def copy(ctx: Context, app: App, job: Job, old: Release, description: str, say: Progress) -> Release:
     """A new release with the image, configuration and process types of an old one."""
+    refuse_collected(ctx, old)
     config = configvars.open_snapshot(ctx, app, old.number, old.sealed_config)
     return again(ctx, app, job, old, description, config, say)
+
+
+def refuse_collected(ctx: Context, release: Release) -> None:
+    """Conflict when the release's image was removed to make room."""
+    if release.collected:
+        kept = f"the newest {ctx.settings.kept_releases} are"
+        raise Conflict(f"v{release.number}'s image is no longer kept ({kept})", "Push its commit again.")
 
 
 def again(
@@ -77,6 +85,11 @@ def insert(ctx: Context, session: Session, app: App, job: Job, release: Release,
 def current(ctx: Context, app: App) -> Release | None:
     with ctx.db.begin() as session:
         return session.get(Release, app.release_id) if app.release_id else None
+
+
+def current_number(ctx: Context, app: App) -> int | None:
+    release = current(ctx, app)
+    return release.number if release else None
 
 
 def of_job(ctx: Context, job: Job) -> Release | None:
@@ -124,7 +137,8 @@ def output(ctx: Context, user: values.User, app: str, number: int) -> str:
     """What the job that made the release has said: its build, the release command, the switch."""
     with ctx.db.begin() as session:
         release = find(session, access.find(session, user, app), number)
-    return ctx.journal.text(release.job_id)
+        job = session.get(Job, release.job_id) if release.job_id is not None else None
+    return said(ctx, job, f"v{number}")
 
 
 def shown(
@@ -141,6 +155,7 @@ def shown(
         number=release.number,
         current=release.id == app.release_id,
         failed=release.failed,
+        trouble=release.trouble,
         commit=release.commit,
         description=release.description,
         user=user.name if user else None,
@@ -151,6 +166,7 @@ def shown(
         config_added=added,
         config_changed=changed,
         config_removed=removed,
+        collected=release.collected,
     )
 
 
@@ -163,9 +179,23 @@ def roll_back(ctx: Context, user: values.User, app: str, number: int | None = No
             raise Conflict(f"v{target.number} never ran", f"releases {app} shows which did.")
         if target.id == row.release_id:
             raise Conflict(f"v{target.number} is what runs now", f"releases {app} shows the others.")
+        refuse_collected(ctx, target)
         job = queue.shown(session, queue.add(ctx, session, row, "rollback", user, release=target.number))
     queue.wake(ctx)
     return job
+
+
+def take_back(ctx: Context, app: App, bad: Release, good: Release, reason: str) -> None:
+    """Queue the return from a release that misbehaves to the one before it, once."""
+    with ctx.db.begin() as session:
+        row = session.get_one(Release, bad.id)
+        if row.trouble is not None:
+            return
+        row.trouble = reason
+        nobody = values.User(id="", name="paas")
+        audit(session, "release.misbehaved", app=app.id, number=bad.number, reason=reason)
+        queue.add(ctx, session, app, "rollback", nobody, release=good.number, instead_of=bad.number, reason=reason)
+    queue.wake(ctx)
 
 
 def before(session: Session, app: App) -> Release:

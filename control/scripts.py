@@ -120,7 +120,7 @@ def run(ctx: Context, app: App, release: Release, script: Script, say: Progress)
         subnet=IPv4Network(app.subnet),
         command=script.argv,
         env=wanted.environment(ctx, app, release),
-        limits=wanted.limits(ctx),
+        limits=wanted.limits_of(ctx, app, ONCE),
     )
     ctx.at("once.started")
     code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout, ctx.ending)

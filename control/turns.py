@@ -16,12 +16,17 @@ class Turns:
         self._retiring: dict[str, bool] = {}
         self.working: set[str] = set()
         """Ids of apps whose job runs now: what changes there is its doing, and it wakes reconcile when it ends."""
+        self.growing: set[str] = set()
+        """Ids of apps that are being scaled up."""
         self.queued = threading.Event()
         """Set when a job may be claimed."""
         self.holding = threading.Event()
         """Set when this server has claimed a job: there is a lease to keep alive."""
         self.leading = threading.Event()
-        """Set once this server is the one that reconciles and stores logs for all on the same state."""
+        """Set while this server is the one that reconciles and stores logs for all on the same state."""
+        self.leading.set()
+        self.switched = threading.Event()
+        """Set when an app has another release: it is watched from now on."""
         self.drifted = threading.Event()
         """Set when what runs may differ from what is wanted."""
         self.mended = threading.Event()
@@ -59,6 +64,15 @@ class Turns:
         finally:
             if taken:
                 lock.release()
+
+    @contextmanager
+    def grow(self, app_id: str) -> Iterator[None]:
+        """While inside, instances beyond the recorded formation are being started: they are no surplus."""
+        self.growing.add(app_id)
+        try:
+            yield
+        finally:
+            self.growing.discard(app_id)
 
     def begin_retiring(self, app_id: str) -> bool:
         """Ask for old instances to be retired; True when the caller has to start the thread that does it."""

@@ -45,6 +45,9 @@ class App:
     stopped: bool
     domains: tuple[str, ...]
     created_at: datetime
+    locked: str | None = None
+    """Why no push is taken; None: open."""
+    locked_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Release:
     number: int
     current: bool
     failed: bool
+    trouble: str | None
+    """Why it was taken back by itself."""
     commit: str
     description: str
     user: str | None
@@ -80,6 +85,8 @@ class Release:
     config_changed: tuple[str, ...] = ()
     config_removed: tuple[str, ...] = ()
     """Names that differ from the release before; never values."""
+    collected: bool = False
+    """Whether its image is no longer kept."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,21 @@ class Instance:
     """Seconds since the epoch; 0 when it never started."""
     restarts: int
     exit_code: int | None
+    oom: bool = False
+    """Whether it ended for want of memory."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one instance of a process type may use."""
+
+    process: str
+    memory: int
+    """Bytes."""
+    cpus: float
+    pids: int
+    chosen: tuple[str, ...] = ()
+    """Which of the three were set for this process type; the others are the installation's."""
 
 
 @dataclass(frozen=True)

@@ -11,26 +11,34 @@ from sqlalchemy.orm import Session
 
 from control import configvars
 from control.context import Context
-from core.states import IN_FLIGHT
+from core.states import IN_FLIGHT, DeploymentState
 from core.states import InstanceState as State
 from models import App, Deployment, Formation, Release
+from models.base import now
 from router.base import Target
 from runtime.base import Instance, Limits, ProcessSpec
 
 DEFAULT_PORT = 5000
 ROUTED = "web"
+RESTING = (State.CRASHED, State.GONE)
+"""States of an instance that does not run."""
 ONCE = "release"
 """The process type that runs before the switch and is never scaled."""
+RUN = "run"
+"""What `run` starts is limited under this name."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The process specs of an app's current release, and generations a deploy in flight is starting."""
+    """The process specs of an app's current release, and the generations that are no surplus beside it."""
 
     app: str
     hosts: tuple[str, ...]
     specs: tuple[ProcessSpec, ...]
     in_flight: frozenset[int] = frozenset()
+    """Started by a deploy that has not ended."""
+    retained: frozenset[int] = frozenset()
+    """Kept, stopped, for a quick return."""
 
     def covers(self, instance: Instance) -> bool:
         """Whether this instance is one of those wanted."""
@@ -41,8 +49,9 @@ class Wanted:
         )
 
     def surplus(self, instances: Iterable[Instance]) -> list[Instance]:
-        """Those that neither the current release wants nor a deploy in flight is starting."""
-        return [one for one in instances if not self.covers(one) and one.generation not in self.in_flight]
+        """Those that have to go: to be stopped when they are kept, to be removed otherwise."""
+        others = [one for one in instances if not self.covers(one) and one.generation not in self.in_flight]
+        return [one for one in others if not (one.generation in self.retained and one.state in RESTING)]
 
     def missing(self, instances: Iterable[Instance]) -> list[ProcessSpec]:
         """Specs of which not every instance has been started."""
@@ -57,8 +66,9 @@ def of(ctx: Context, session: Session, app: App) -> Wanted:
     return Wanted(
         app=app.id,
         hosts=hosts(ctx, app),
-        specs=tuple(specs(ctx, session, app, release, app.generation)) if runs and release else (),
+        specs=tuple(specs(ctx, session, app, release, app.generation, app.runs_as)) if runs and release else (),
         in_flight=frozenset(one.generation for one in session.scalars(in_flight(app))),
+        retained=frozenset(one.generation for one in session.scalars(retained(app))) if runs else frozenset(),
     )
 
 
@@ -66,6 +76,12 @@ def in_flight(app: App) -> Select[Deployment]:
     """Deployments of the app that have not ended."""
     states = [state.value for state in IN_FLIGHT]
     return select(Deployment).where(Deployment.app_id == app.id, Deployment.state.in_(states))
+
+
+def retained(app: App) -> Select[Deployment]:
+    """Deployments of the app that have made room and whose instances are kept, the newest first."""
+    kept = (Deployment.state == DeploymentState.STOPPED, Deployment.retained_until > now())
+    return select(Deployment).where(Deployment.app_id == app.id, *kept).order_by(Deployment.finished_at.desc())
 
 
 def hosts(ctx: Context, app: App) -> tuple[str, ...]:
@@ -77,29 +93,40 @@ def host(ctx: Context, app: App) -> str:
     return f"{app.name}.{ctx.settings.domain}"
 
 
-def counts(session: Session, app: App) -> dict[str, int]:
+def formations(session: Session, app: App) -> dict[str, Formation]:
     rows = session.scalars(select(Formation).where(Formation.app_id == app.id))
-    return {row.process: row.count for row in rows}
+    return {row.process: row for row in rows}
+
+
+def counts(session: Session, app: App) -> dict[str, int]:
+    return {process: row.count for process, row in formations(session, app).items()}
 
 
 def specs(
-    ctx: Context, session: Session, app: App, release: Release, generation: int, scale: dict[str, int] | None = None
+    ctx: Context,
+    session: Session,
+    app: App,
+    release: Release,
+    generation: int,
+    runs_as: int | None = None,
+    scale: dict[str, int] | None = None,
 ) -> list[ProcessSpec]:
-    """A spec for every process type of `release` that should run at least once."""
-    formation = {**counts(session, app), **(scale or {})}
+    """A spec for every process type of `release` that should run at least once; `runs_as`: in kept instances."""
+    chosen = formations(session, app)
+    formation = {**{process: row.count for process, row in chosen.items()}, **(scale or {})}
     env = environment(ctx, app, release)
     return [
         ProcessSpec(
             app=app.id,
             process=process,
-            release=release.number,
+            release=runs_as or release.number,
             image=release.image,
             subnet=IPv4Network(app.subnet),
             command=tuple(definition["argv"]),
             env={**env, "DYNO": f"{process}.1"},
             count=formation.get(process, 0),
             port=(release.port or DEFAULT_PORT) if process == ROUTED else None,
-            limits=limits(ctx),
+            limits=limits(ctx, chosen.get(process)),
             read_only=app.read_only,
             generation=generation,
             stop_grace=ctx.settings.stop_grace,
@@ -109,8 +136,22 @@ def specs(
     ]
 
 
-def limits(ctx: Context) -> Limits:
-    return Limits(memory=ctx.settings.memory, cpus=ctx.settings.cpus, pids=ctx.settings.pids)
+def limits(ctx: Context, chosen: Formation | None) -> Limits:
+    """What was set for a process type, and the installation's settings where nothing was."""
+    every = ctx.settings
+    if chosen is None:
+        return Limits(memory=every.memory, cpus=every.cpus, pids=every.pids)
+    return Limits(
+        memory=every.memory if chosen.memory is None else chosen.memory,
+        cpus=every.cpus if chosen.cpus is None else chosen.cpus,
+        pids=every.pids if chosen.pids is None else chosen.pids,
+    )
+
+
+def limits_of(ctx: Context, app: App, process: str) -> Limits:
+    """What one command of the app may use that is no part of the formation: `run`, `release`."""
+    with ctx.db.begin() as session:
+        return limits(ctx, session.get(Formation, (app.id, process)))
 
 
 def environment(ctx: Context, app: App, release: Release) -> dict[str, str]:

@@ -11,7 +11,20 @@ from typing import Any
 
 import structlog
 
-from control import builds, configvars, deployments, heartbeat, processes, push, queue, releases, routes, scripts
+from control import (
+    builds,
+    configvars,
+    deployments,
+    garbage,
+    heartbeat,
+    processes,
+    push,
+    queue,
+    releases,
+    returns,
+    routes,
+    scripts,
+)
 from control.context import Context
 from control.deployments import Manner
 from control.lease import Fenced
@@ -75,6 +88,7 @@ def work(ctx: Context, job: Job) -> None:
         ctx.journal.end(job.id)
         queue.wake(ctx)
         ctx.turns.drifted.set()
+    garbage.collect(ctx, job.app_id or "")
 
 
 def conclude(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -> None:
@@ -144,7 +158,8 @@ def finished_before(ctx: Context, app: App, job: Job, say: Progress) -> bool:
     release = releases.of_job(ctx, job)
     if release is None or release.id != app.release_id:
         return False
-    scripts.after(ctx, app, release, say)
+    if "instead_of" not in job.payload:
+        scripts.after(ctx, app, release, say)
     return True
 
 
@@ -176,8 +191,17 @@ def rolled_back(ctx: Context, app: App, job: Job, say: Progress) -> None:
         return
     with ctx.db.begin() as session:
         old = releases.find(session, app, job.payload["release"])
-    release = releases.of_job(ctx, job) or releases.copy(ctx, app, job, old, f"Rollback to v{old.number}", say)
-    shift(ctx, app, release, say, Manner(wakes=False))
+    bad = job.payload.get("instead_of")
+    if bad is not None and releases.current_number(ctx, app) != bad:
+        return  # whoever changed the app meanwhile has the last word
+    why = (
+        f"Rollback to v{old.number}" if bad is None else f"Automatic rollback to v{old.number}: {job.payload['reason']}"
+    )
+    if bad is not None:
+        say.step(f"v{bad} misbehaves: {job.payload['reason']}")
+    release = releases.of_job(ctx, job) or releases.copy(ctx, app, job, old, why, say)
+    kept = returns.kept(ctx, app, old)
+    shift(ctx, app, release, say, Manner(once=bad is None, wakes=False, retains=bad is None, kept=kept))
 
 
 def restarted(ctx: Context, app: App, job: Job, say: Progress) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.names import new_id
@@ -26,6 +26,8 @@ class App(Base):
     """`ps:stop`: wanted to run nothing."""
     generation: Mapped[int] = mapped_column(default=0)
     """Raised by every restart; instances of an older one are replaced."""
+    runs_as: Mapped[int | None]
+    """Number of the release whose instances serve as the current one, after a quick return."""
     read_only: Mapped[bool] = mapped_column(default=False)
     health_path: Mapped[str | None]
     """A configured path must answer 2xx or 3xx; None: `/` may answer anything below 500."""
@@ -35,6 +37,10 @@ class App(Base):
     """The last commit whose push succeeded: the branch's tip outside a push."""
     release_id: Mapped[str | None]
     """The current release."""
+    locked: Mapped[str | None]
+    """Why no push is taken, in the words of whoever locked it; None: open."""
+    locked_by: Mapped[str | None]
+    """Their name."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     domains: Mapped[list[Domain]] = relationship(cascade="all, delete-orphan", order_by="Domain.host")
 
@@ -57,9 +63,13 @@ class Domain(Base):
 
 
 class Formation(Base):
-    """How many of each process type are wanted."""
+    """How many of each process type are wanted, and what one of them may use; None: the installation's setting."""
 
     __tablename__ = "formations"
     app_id: Mapped[str] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True)
     process: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int]
+    memory: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes."""
+    cpus: Mapped[float | None]
+    pids: Mapped[int | None]

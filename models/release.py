@@ -74,10 +74,10 @@ class Release(Base):
     """Whether it was ever current: only then a rollback target."""
     manifest: Mapped[dict[str, Any] | None]
     """What the tree's app.json asks for."""
-    returns_to: Mapped[int | None]
-    """Number of the release whose kept instances run as this one: a quick return starts them again."""
     trouble: Mapped[str | None]
     """Why it was taken back by itself."""
+    collected: Mapped[bool] = mapped_column(default=False)
+    """Whether its image has been removed to make room; the row still says which it was."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -100,6 +100,8 @@ class Deployment(Base):
     generation: Mapped[int]
     state: Mapped[str] = mapped_column(default=DeploymentState.PENDING.value)
     error: Mapped[str | None]
+    runs_as: Mapped[int | None]
+    """Number of the release whose kept instances it starts again; None: it has instances of its own."""
     retained_until: Mapped[datetime | None]
     """Of one that STOPPED: its instances are kept, stopped, until then."""
     created_at: Mapped[datetime] = mapped_column(default=now)

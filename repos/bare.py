@@ -151,3 +151,16 @@ def pin(folder: Path, name: str, sha: str) -> None:
 def unpin(folder: Path, name: str) -> None:
     """Undo `pin`; fine when there is no such pin."""
     update(folder, f"delete {PINS}{name}\0\0".encode())
+
+
+def gather(folder: Path, most: int) -> None:
+    """Put packs together when there are more than `most`; large ones stay as they are, and no object is dropped.
+
+    Safe beside a push or a clone: git removes only the packs it has put together, and readers look again.
+    """
+    if sum(1 for _ in (folder / "objects" / "pack").glob("*.pack")) <= most:
+        return
+    try:
+        git.run(folder, "repack", "--geometric=2", "-d", "--quiet")
+    except git.Refused as error:
+        raise Unavailable("the packs cannot be put together", evidence=str(error)) from error

@@ -69,10 +69,16 @@ class Instance:
     oom: bool = False
     started_at: float = 0.0
     """Seconds since the epoch; 0 when it never started."""
+    memory: int = 0
+    """Bytes it may use; 0 for no limit."""
 
     @property
     def name(self) -> str:
         return f"{self.process}.{self.number}"
+
+
+PLATFORM = "paas"
+"""The source of log lines the platform itself adds."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,10 @@ class LogLine:
 
     at: float
     source: str
-    """`web.1`"""
+    """`web.1`; `paas` for the platform's own."""
     text: str
+    release: int = 0
+    """Number n of the `vN` that wrote it; 0 for the platform's own."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +197,12 @@ class Runtime(Protocol):
         release: int | None = None,
         ids: frozenset[str] | None = None,
         grace: int | None = None,
+        keep: bool = False,
     ) -> None:
         """Stop (SIGTERM, grace, SIGKILL) and remove what matches; with only `app`: its network and one-offs too.
 
-        `grace`: seconds, instead of what each instance was made with; 0 kills at once.
+        `grace`: seconds, instead of what each instance was made with; 0 kills at once. `keep`: stop only, so that
+        `apply` starts the same instances again.
         """
         ...
 
@@ -205,7 +215,10 @@ class Observer(Protocol):
     """What can be seen of instances. `logs` and `events` hold no thread; the others block shortly."""
 
     def logs(self, instance: str, since: float) -> AsyncGenerator[LogLine, None]:
-        """Lines written after `since` (seconds since the epoch), then new ones until the instance is gone."""
+        """Lines written after `since` (seconds since the epoch), then new ones until the instance is gone.
+
+        Faster ones than the observer's pace are dropped: a line from `paas` stands where some are missing.
+        """
         ...
 
     def events(self) -> AsyncGenerator[str, None]:

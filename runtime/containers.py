@@ -130,6 +130,7 @@ def instance(seen: Mapping[str, Any]) -> Instance:
         restarts=seen["RestartCount"],
         oom=ended and state["OOMKilled"],
         started_at=epoch(state["StartedAt"]),
+        memory=seen["HostConfig"]["Memory"],
     )
 
 
@@ -157,8 +158,10 @@ def epoch(stamp: str) -> float:
 def ended(now: Instance, events: bytes) -> Instance:
     """`now` with exit code and cause of its last end, out of the engine's events (one JSON text a line)."""
     seen = [json.loads(line) for line in events.splitlines()]
-    ends = [event["Actor"]["Attributes"] for event in seen if event["Action"] == "die"]
+    ends = [index for index, event in enumerate(seen) if event["Action"] == "die"]
     if not ends:
         return now
-    oom = any(event["Action"] == "oom" for event in seen)
-    return dataclasses.replace(now, exit_code=int(ends[-1]["exitCode"]), oom=oom)
+    # What came before the end before that is the story of another life.
+    life = seen[ends[-2] + 1 :] if len(ends) > 1 else seen
+    oom = any(event["Action"] == "oom" for event in life)
+    return dataclasses.replace(now, exit_code=int(seen[ends[-1]]["Actor"]["Attributes"]["exitCode"]), oom=oom)

@@ -88,6 +88,7 @@ class DockerRuntime:
         release: int | None = None,
         ids: frozenset[str] | None = None,
         grace: int | None = None,
+        keep: bool = False,
     ) -> None:
         everything = process is None and release is None and ids is None
         found = [
@@ -96,7 +97,7 @@ class DockerRuntime:
             if everything or not is_one_off(container)
             if ids is None or container["Id"] in ids
         ]
-        in_turn(partial(self.discard, grace=grace), found)
+        in_turn(partial(self.discard, grace=grace, keep=keep), found)
         if everything:
             networks.remove(self.engine, self.marks, app)
 
@@ -167,13 +168,16 @@ class DockerRuntime:
                 raise DeployFailed("the instance cannot be started", evidence=error.reason) from error
             raise
 
-    def discard(self, found: Listed, grace: int | None = None) -> None:
-        """Stop a container as gracefully as it asked for (or `grace` says), then remove it and its unnamed volumes."""
+    def discard(self, found: Listed, grace: int | None = None, keep: bool = False) -> None:
+        """Stop a container as gracefully as it asked for (or `grace` says), then remove it and its unnamed volumes
+        unless it is to be kept."""
         container = found["Id"]
         grace = int(found["Labels"].get(marks.GRACE, 0)) if grace is None else grace
         try:
-            if grace:
+            if grace or keep:
                 self.engine.call("POST", f"/containers/{container}/stop", t=grace, timeout=grace + CALL_MARGIN)
+            if keep:
+                return
             self.engine.call("DELETE", f"/containers/{container}", force=1, v=1)
         except Refused as error:
             # Gone already, or somebody else is removing it this moment.

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.errors import Unavailable
+from runtime.containers import epoch
 
 LINE_LIMIT = 64 << 10
 """Bytes of one log line; the rest of a longer one is dropped."""
 HEADER = 8
+ENGINE = 3
+"""The stream on which the engine says why it cannot go on."""
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -53,6 +60,36 @@ class Lines:
         text = self.pending.decode(errors="replace").rstrip("\r")
         self.pending.clear()
         return text
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one frame of a log brings: when it was written, its size, the lines it ends."""
+
+    at: float
+    size: int
+    lines: list[str]
+
+
+class Log:
+    """Cuts the engine's stream of an instance's log, in which a time stands before every frame, into lines."""
+
+    def __init__(self) -> None:
+        self.frames = Frames()
+        self.lines: dict[int, Lines] = {}
+        self.at = 0.0
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        for stream, stamped in self.frames.feed(data):
+            if stream == ENGINE:
+                raise Unavailable("the engine cannot read a log", evidence=plain(stamped.decode(errors="replace")))
+            stamp, _, text = stamped.partition(b" ")
+            self.at = epoch(stamp.decode())
+            yield Piece(self.at, len(text), self.lines.setdefault(stream, Lines()).feed(text))
+
+    def rest(self) -> list[str]:
+        """What was written last, without an end of line."""
+        return [text for lines in self.lines.values() if (text := lines.rest())]
 
 
 def plain(text: str) -> str:

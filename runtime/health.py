@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
+from core.amounts import spoken
 from core.errors import DeployFailed, PlatformError, Unhealthy
 from core.states import InstanceState
 from runtime.base import Answer, Check, Instance, Observer, Runtime
@@ -39,6 +40,16 @@ class Health:
 
     def __str__(self) -> str:
         return f"healthy after {self.seconds:.1f}s (GET {self.path} {self.status})"
+
+
+class OutOfMemory(Unhealthy):
+    """An instance ended for want of memory; `instance` says how much it was allowed."""
+
+    def __init__(self, instance: Instance, evidence: str) -> None:
+        allowed = f" ({spoken(instance.memory)} allowed)" if instance.memory else ""
+        message = f"{instance.name} ran out of memory while starting{allowed}"
+        super().__init__(message, "Raise its memory limit, or make it need less.", evidence=evidence)
+        self.instance = instance
 
 
 @dataclass
@@ -125,8 +136,7 @@ def present(runtime: Runtime, observer: Observer, instance: Instance) -> Instanc
 def exited(observer: Observer, now: Instance) -> Unhealthy:
     lines = last_lines(observer, now)
     if now.oom:
-        hint = "Raise the app's memory limit, or make it need less."
-        return Unhealthy(f"{now.name} ran out of memory while starting", hint, evidence=lines)
+        return OutOfMemory(now, lines)
     if now.state is InstanceState.GONE:
         return Unhealthy(f"{now.name} was removed while starting", "Push again.")
     code = now.exit_code

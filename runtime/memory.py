@@ -1,8 +1,8 @@
 """A runtime without an engine: instances are records. For tests of everything above, and a model of the contract.
 
 How an instance behaves is said by `MISBEHAVE` in its environment: `crash` (exits with code 1 at once), `oom`, `deaf`
-(listens on no port), `elsewhere` (listens on 127.0.0.1:5000), `mute` (accepts, never answers) or an HTTP status.
-Every body is `well`.
+(listens on no port), `elsewhere` (listens on 127.0.0.1:5000), `mute` (accepts, never answers), `flood` (writes 20 000
+lines at once) or an HTTP status. Every body is `well`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from threading import Event, RLock
 from core.errors import Unavailable
 from core.states import InstanceState
 from runtime.base import Answer, Check, Instance, LogLine, OneOff, ProcessSpec, Session
+from runtime.budget import PACE, Budget, Pace
 from runtime.networks import free
 from runtime.shell import MemorySession
 
 OOM = 137
+FLOOD = 20_000
+"""Lines."""
 
 
 @dataclasses.dataclass
@@ -31,6 +34,8 @@ class Record:
     instance: Instance
     env: Mapping[str, str]
     lines: list[LogLine] = dataclasses.field(default_factory=list)
+    end: Instance | None = None
+    """As it was when it ended the last time."""
 
     @property
     def misbehaves(self) -> str:
@@ -67,7 +72,12 @@ class MemoryRuntime:
     def look(self, instance: Instance) -> Instance:
         with self.lock:
             record = self.records.get(instance.id)
-            return record.instance if record else dataclasses.replace(instance, state=InstanceState.GONE)
+            if record is None:
+                return dataclasses.replace(instance, state=InstanceState.GONE)
+            now, end = record.instance, record.end
+            if end is not None and now.restarts > instance.restarts and now.exit_code is None:
+                return dataclasses.replace(now, exit_code=end.exit_code, oom=end.oom)
+            return now
 
     def remove(
         self,
@@ -76,12 +86,13 @@ class MemoryRuntime:
         release: int | None = None,
         ids: frozenset[str] | None = None,
         grace: int | None = None,
+        keep: bool = False,
     ) -> None:
         with self.lock:
             for instance in self.instances(app):
                 wanted = process in (None, instance.process) and release in (None, instance.release)
                 if wanted and (ids is None or instance.id in ids):
-                    self.drop(instance)
+                    self.crash(instance.id, 0) if keep else self.drop(instance)
 
     def run(self, one_off: OneOff) -> Session:
         if one_off.instance and one_off.instance not in self.records:
@@ -92,14 +103,15 @@ class MemoryRuntime:
         """Let an instance write a line."""
         with self.lock:
             record = self.records[instance]
-            record.lines.append(LogLine(time.time(), record.instance.name, text))
+            record.lines.append(LogLine(time.time(), record.instance.name, text, record.instance.release))
 
     def crash(self, instance: str, code: int = 1) -> None:
-        """Let an instance exit."""
+        """Let an instance exit; like an engine's, it counts as restarted from then on."""
         with self.lock:
             record = self.records[instance]
-            record.instance = dataclasses.replace(
-                record.instance, state=InstanceState.CRASHED, exit_code=code, oom=code == OOM
+            restarts = record.instance.restarts + 1
+            record.end = record.instance = dataclasses.replace(
+                record.instance, state=InstanceState.CRASHED, exit_code=code, oom=code == OOM, restarts=restarts
             )
             self.changes.append(record.instance.app)
 
@@ -118,9 +130,12 @@ class MemoryRuntime:
             port=spec.port,
             state=InstanceState.UP,
             started_at=time.time(),
+            memory=spec.limits.memory,
         )
         record = self.records[instance.id] = Record(instance, spec.env)
         self.changes.append(spec.app)
+        for number in range(FLOOD if record.misbehaves == "flood" else 0):
+            self.write(instance.id, f"line {number}")
         if record.misbehaves in ("crash", "oom"):
             self.write(instance.id, f"told to {record.misbehaves}")
             self.crash(instance.id, 1 if record.misbehaves == "crash" else OOM)
@@ -147,14 +162,20 @@ class MemoryObserver:
     STEP = 0.005
     """Seconds between two looks at the records."""
 
-    def __init__(self, runtime: MemoryRuntime) -> None:
+    def __init__(self, runtime: MemoryRuntime, pace: Pace = PACE) -> None:
         self.runtime = runtime
+        self.pace = pace
 
     async def logs(self, instance: str, since: float) -> AsyncGenerator[LogLine, None]:
-        read = 0
+        read, budget = 0, Budget(self.pace)
         while record := self.runtime.records.get(instance):
             new, read = record.lines[read:], len(record.lines)
             for line in new:
+                if not budget.take(line.at, len(line.text)):
+                    yield budget.refusal(record.instance.name, record.instance.release)
+                    await asyncio.sleep(self.pace.burst)
+                    read, budget = len(record.lines), Budget(self.pace)
+                    break
                 if line.at > since:
                     yield line
             await asyncio.sleep(self.STEP)
@@ -189,7 +210,8 @@ class MemoryObserver:
             return None
         if record.misbehaves == "mute":
             raise TimeoutError
-        return Answer(int(record.misbehaves or 200), b"well" if check.content else b"")
+        status = int(record.misbehaves) if record.misbehaves.isdigit() else 200
+        return Answer(status, b"well" if check.content else b"")
 
 
 def of(record: Record, spec: ProcessSpec) -> bool:

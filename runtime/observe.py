@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -14,12 +15,14 @@ from typing import Any
 from core.errors import Unavailable
 from runtime import marks
 from runtime.base import Answer, Check, Instance, LogLine
-from runtime.containers import epoch
+from runtime.budget import PACE, Budget, Pace
 from runtime.engine import CHUNK, Engine, Refused, filters
-from runtime.frames import Frames, Lines, plain
+from runtime.frames import Frames, Lines, Log, plain
 from runtime.marks import Marks
 from runtime.probe import get
 
+Source = tuple[str, int]
+"""What an instance is called in logs: `web.1`, and its release."""
 CHANGES = ["start", "die", "stop", "destroy", "oom"]
 LISTENING = "0A"
 """The state TCP_LISTEN in /proc/net/tcp."""
@@ -31,19 +34,27 @@ TAIL_WIDTH = 1000
 class DockerObserver:
     """Implements `runtime.base.Observer`."""
 
-    def __init__(self, docker_host: str, installation: str) -> None:
+    def __init__(self, docker_host: str, installation: str, pace: Pace = PACE) -> None:
         self.engine = Engine(docker_host)
+        self.pace = pace
         self.marks = Marks(installation)
 
     async def logs(self, instance: str, since: float) -> AsyncGenerator[LogLine, None]:
-        source = await self.source(instance)
-        while source:
+        last: float | None = since
+        budget = Budget(self.pace)
+        while source := await self.source(instance):
             before = time.time()
-            async with aclosing(self.follow(instance, source, since)) as lines:
+            async with aclosing(self.follow(instance, source, last, budget)) as lines:
                 async for line in lines:
-                    since = line.at
+                    last = line.at
                     yield line
+            if budget.left < 0:
+                yield budget.refusal(*source)
+                await asyncio.sleep(self.pace.burst)
+                last, budget = None, Budget(self.pace)
+                continue
             # The engine ends the stream with the process; a restart continues the same log.
+            last = before if last is None else last
             if not await self.started_again(instance, before):
                 return
 
@@ -66,7 +77,6 @@ class DockerObserver:
             while data := await reader.read(CHUNK):
                 for line in lines.feed(data):
                     yield json.loads(line)
-        raise Unavailable("the Docker engine went away")
         raise Unavailable("the Docker engine went away")
 
     def tail(self, instance: str, lines: int) -> list[str]:
@@ -93,32 +103,35 @@ class DockerObserver:
     ) -> Answer | None:
         return get(str(instance.address), check.port or instance.port or 80, host, check, timeout, cancelled)
 
-    async def source(self, instance: str) -> str:
-        """`web.1`; empty when the instance is gone."""
+    async def source(self, instance: str) -> Source | None:
+        """Its name and release; None when the instance is gone."""
         try:
             labels = (await self.engine.acall("GET", f"/containers/{instance}/json"))["Config"]["Labels"]
         except Refused as error:
             if error.answered == 404:
-                return ""
+                return None
             raise
-        return f"{labels[marks.PROCESS]}.{labels[marks.NUMBER]}"
+        return f"{labels[marks.PROCESS]}.{labels[marks.NUMBER]}", int(labels[marks.RELEASE])
 
-    async def follow(self, instance: str, source: str, since: float) -> AsyncGenerator[LogLine, None]:
-        """Lines after `since` until the process ends."""
-        parameters = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
-        pending: dict[int, Lines] = {}
-        cutter, at = Frames(), since
-        path = f"/containers/{instance}/logs"
-        async with self.engine.stream(path, since=f"{since:.9f}", **parameters) as reader:
+    async def follow(
+        self, instance: str, source: Source, since: float | None, budget: Budget
+    ) -> AsyncGenerator[LogLine, None]:
+        """Lines after `since` (None: from now on) until the process ends or the budget is used up."""
+        name, release = source
+        # With a time the engine reads the whole log to find its place; without lines of the past it just goes on.
+        begin: dict[str, str | int] = {"tail": 0} if since is None else {"since": f"{since:.9f}"}
+        streams = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
+        log = Log()
+        async with self.engine.stream(f"/containers/{instance}/logs", **begin, **streams) as reader:
             while data := await reader.read(CHUNK):
-                for stream, stamped in cutter.feed(data):
-                    stamp, _, text = stamped.partition(b" ")
-                    at = epoch(stamp.decode())
-                    for line in pending.setdefault(stream, Lines()).feed(text):
-                        if at > since:
-                            yield LogLine(at, source, line)
-        for rest in filter(None, (lines.rest() for lines in pending.values())):
-            yield LogLine(at, source, rest)
+                for piece in log.feed(data):
+                    if not budget.take(piece.at, piece.size):
+                        return
+                    for text in piece.lines:
+                        if since is None or piece.at > since:
+                            yield LogLine(piece.at, name, text, release)
+        for text in log.rest():
+            yield LogLine(log.at, name, text, release)
 
     async def started_again(self, instance: str, since: float) -> bool:
         """Wait for what comes first after `since`: the instance starts again, or it is gone."""

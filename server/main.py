@@ -19,7 +19,7 @@ import uvloop
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import heartbeat, liveness, reconcile, worker
+from control import garbage, heartbeat, liveness, reconcile, watch, worker
 from control.collector import Collector
 from control.context import Context
 from core.config import Settings
@@ -84,6 +84,7 @@ async def serve(ctx: Context) -> None:
     socket = ctx.settings.home / "run" / f"api-{ctx.server}.sock"
     run_command = make_run_command(socket, sessions)
     app = create_app(ctx, sessions)
+    ctx.turns.leading.clear()
     servers = [quiet(app, uds=str(socket)), quiet(app, host="127.0.0.1", port=ctx.settings.api_port)]
     tasks = [asyncio.create_task(until(server.serve(), stop)) for server in servers]
     tasks.append(asyncio.create_task(until(Collector(ctx).run(), stop)))
@@ -96,6 +97,7 @@ async def serve(ctx: Context) -> None:
     stopping.set()
     ctx.turns.queued.set()
     ctx.turns.holding.set()
+    ctx.turns.switched.set()
     ctx.turns.drifted.set()
     ctx.turns.mended.set()
     for task in tasks:
@@ -107,7 +109,7 @@ async def serve(ctx: Context) -> None:
 Loop = Callable[[Context, threading.Event], None]
 LOOPS = (worker.run, heartbeat.run)
 """What every server does."""
-LEADING = (reconcile.run, liveness.run)
+LEADING = (reconcile.run, watch.run, garbage.run, liveness.run)
 """What one server at a time does for all on the same state."""
 
 

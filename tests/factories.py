@@ -38,7 +38,7 @@ def context(home: Path, url: str = "", **settings: object) -> Context:
     for folder in ("repos", "logs/jobs", "logs/apps", "tmp/server", "fail"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     me = pwd.getpwuid(os.geteuid()).pw_name
-    quick = {"start_timeout": 0.3, "drain_timeout": 0.2, "disk_reserve": 0}
+    quick = {"start_timeout": 0.3, "drain_timeout": 0.2, "disk_reserve": 0, "watch": 0}
     chosen = Settings(home=home, git_user=me, **{**quick, **settings})  # type: ignore[arg-type]
     database = Database(url or chosen.database)
     Base.metadata.create_all(database.engine)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from core.config import Settings
 from core.states import IN_FLIGHT, BuildState, JobState
 from models import App, Build, Database, Deployment, Formation, Job, Release
+from models.base import now
 from server import wiring
 from tests.installation import Installation
 
@@ -35,7 +36,8 @@ def check_invariants(installation: Installation) -> list[str]:
         database.close()
     wrong = sound(installation.home) + settled(builds, jobs, deployments)
     wrong += [f"app {app.name}: {what}" for app in apps for what in repository(installation.home, app)]
-    wrong += numbered(releases) + running(installation.id, apps, releases, formations)
+    kept = {(one.app_id, one.generation) for one in deployments if one.retained_until and one.retained_until > now()}
+    wrong += numbered(releases) + running(installation.id, apps, releases, formations, kept)
     return wrong + routed(settings, apps, releases) + tidy(installation.home, apps)
 
 
@@ -81,15 +83,24 @@ def numbered(releases: list[Release]) -> list[str]:
     return [f"release v{number} of {app} exists {count} times" for (app, number), count in counts.items() if count > 1]
 
 
-def running(installation: str, apps: list[App], releases: list[Release], formations: list[Formation]) -> list[str]:
-    """Exactly the instances that are wanted, of the current release, run; and no network nor image beyond."""
+def running(
+    installation: str,
+    apps: list[App],
+    releases: list[Release],
+    formations: list[Formation],
+    kept: set[tuple[str, int]],
+) -> list[str]:
+    """Exactly the instances that are wanted, of the current release, run; and no network nor image beyond.
+
+    `kept`: app and generation of instances that are stopped for a quick return.
+    """
     client = docker.from_env()
     try:
         ours = {"label": f"paas.installation={installation}"}
         have = Counter(
             (one.labels["paas.app"], one.labels["paas.process"], int(one.labels["paas.release"]))
             for one in client.containers.list(all=True, filters=ours, ignore_removed=True)
-            if one.status == "running" or one.status == "exited"
+            if one.status == "running" or (one.status == "exited" and at_work(one.labels) not in kept)
         )
         networks = {one.attrs["Labels"]["paas.app"] for one in client.networks.list(filters=ours)}
         images = {str(one["Id"]) for one in client.api.images(filters=ours)}
@@ -101,20 +112,25 @@ def running(installation: str, apps: list[App], releases: list[Release], formati
         release = by_id.get(app.release_id or "")
         for one in formations:
             if release and one.app_id == app.id and one.count and one.process in release.processes and not app.stopped:
-                want[(app.id, one.process, release.number)] = one.count
+                want[(app.id, one.process, app.runs_as or release.number)] = one.count
     wrong = [
         f"{key} runs {have[key]} times, wanted {want[key]}"
         for key in have.keys() | want.keys()
         if have[key] != want[key]
     ]
     wrong += [f"network of {app} is left over" for app in networks - {app.id for app in apps}]
-    needed = {one.image for one in releases if one.ran and not one.failed}
+    needed = {one.image for one in releases if one.ran and not one.failed and not one.collected}
     return wrong + [f"image {image[:19]} of a release is gone" for image in needed - images]
+
+
+def at_work(labels: dict[str, str]) -> tuple[str, int]:
+    return labels["paas.app"], int(labels["paas.generation"])
 
 
 def routed(settings: Settings, apps: list[App], releases: list[Release]) -> list[str]:
     """Each route leads to the current release and to nothing else."""
-    numbers = {app.id: next((one.number for one in releases if one.id == app.release_id), None) for app in apps}
+    current = {app.id: next((one.number for one in releases if one.id == app.release_id), None) for app in apps}
+    numbers = {app.id: app.runs_as or current[app.id] for app in apps}
     routes = {route.app: route for route in wiring.proxy(settings).routes()}
     wrong = [f"route of unknown {app}" for app in routes.keys() - numbers.keys()]
     for app in apps:

@@ -37,9 +37,10 @@ class Passing:
         release: int | None = None,
         ids: frozenset[str] | None = None,
         grace: int | None = None,
+        keep: bool = False,
     ) -> None:
         self.before("remove")
-        self.runtime.remove(app, process, release, ids, grace)
+        self.runtime.remove(app, process, release, ids, grace, keep)
 
     def run(self, one_off: OneOff) -> Session:
         self.before("run")

@@ -28,6 +28,8 @@ if way == "crash":
 if way == "oom":
     print("told to oom", flush=True)
     hoard = b"x" * (1 << 30)
+if way == "flood":
+    print("\\n".join(f"line {number}" for number in range(20_000)), flush=True)
 if way == "deaf":
     time.sleep(600)
 server = socket.create_server(("127.0.0.1", 5000) if way == "elsewhere" else ("0.0.0.0", int(os.environ["PORT"])))

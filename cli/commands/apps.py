@@ -47,9 +47,16 @@ async def info(call: Call) -> None:
         "Owner": app["owner"],
         "Branch": app["branch"] or "main or master, whichever is pushed first",
         "Release": release(app),
+        "Locked": locked(app),
         "Created": minute(app["created_at"]),
     }
     return await call.card(app["name"], fields)
+
+
+def locked(app: dict[str, Any]) -> str:
+    if app["locked"] is None:
+        return ""
+    return f"by {app['locked_by']}" + (f": {app['locked']}" if app["locked"] else "")
 
 
 @command("apps:rename", "give an app another name", argument("new"), app=True)
@@ -57,6 +64,23 @@ async def rename(call: Call) -> None:
     app = await call.client.patch(call.app, {"name": call.args.new})
     await call.step(f"Renamed {call.args.app} to {app['name']}")
     await call.detail(f"It lives at {app['url']}; your git remote still names {call.args.app}.")
+
+
+@command(
+    "apps:lock",
+    "take no pushes; redeploy, rollback, config and scale still work",
+    argument("-m", "--message", default="", metavar="WHY", help="what whoever pushes reads"),
+    app=True,
+)
+async def lock(call: Call) -> None:
+    app = await call.client.put(f"{call.app}/lock", {"reason": call.args.message})
+    await call.step(f"Locked {app['name']}: pushes are refused")
+
+
+@command("apps:unlock", "take pushes again", app=True)
+async def unlock(call: Call) -> None:
+    app = await call.client.delete(f"{call.app}/lock")
+    await call.step(f"Unlocked {app['name']}")
 
 
 @command(

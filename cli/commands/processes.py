@@ -29,6 +29,8 @@ def row(instance: dict[str, Any]) -> tuple[str, ...]:
     notes = []
     if instance["exit_code"] is not None:
         notes.append(f"exit {instance['exit_code']}")
+    if instance["oom"]:
+        notes.append("out of memory")
     if instance["restarts"]:
         notes.append(f"restarted {instance['restarts']} times")
     started = since(instance["started_at"])

@@ -26,7 +26,10 @@ async def list_releases(call: Call) -> None:
 
 
 def state(release: dict[str, Any]) -> str:
-    return "current" if release["current"] else "failed" * release["failed"]
+    if release["current"]:
+        return "current"
+    marks = {"failed": release["failed"], "taken back": release["trouble"], "collected": release["collected"]}
+    return next((mark for mark, holds in marks.items() if holds), "")
 
 
 @command("releases:info", "show a release", argument("release", metavar="vN"), JSON, app=True)
@@ -37,6 +40,7 @@ async def info(call: Call) -> None:
     fields = {
         "State": state(release),
         "Why": release["description"],
+        "Trouble": release["trouble"],
         "Commit": release["commit"],
         "Build": release["build"],
         "Image": release["image"],
@@ -59,7 +63,7 @@ async def output(call: Call) -> None:
 def number(word: str) -> int:
     """`v12` or `12`."""
     digits = word.removeprefix("v")
-    if not digits.isdecimal():
+    if not digits.isdecimal() or len(digits) > 9:
         raise Invalid(f"{word!r} is not a release", "Releases are called v1, v2, ...")
     return int(digits)
 

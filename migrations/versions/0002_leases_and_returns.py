@@ -1,15 +1,11 @@
-"""Leases of jobs, places for builds, instances kept for a quick return.
-
-Revision ID: 0002
-Revises: 0001
-"""
+"""Leases of jobs, places for builds, instances kept for a quick return."""
 
 from typing import Any
 
-from alembic import op
 import sqlalchemy as sa
+from alembic import op
 
-from models.base import UTCDateTime
+import models.base
 
 revision = "0002"
 down_revision = "0001"
@@ -24,22 +20,24 @@ COLUMNS: dict[str, list[sa.Column[Any]]] = {
     ],
     "releases": [
         sa.Column("manifest", sa.JSON(), nullable=True),
-        sa.Column("returns_to", sa.Integer(), nullable=True),
         sa.Column("trouble", sa.String(), nullable=True),
     ],
-    "deployments": [sa.Column("retained_until", UTCDateTime(timezone=True), nullable=True)],
+    "apps": [sa.Column("runs_as", sa.Integer(), nullable=True)],
+    "deployments": [
+        sa.Column("runs_as", sa.Integer(), nullable=True),
+        sa.Column("retained_until", models.base.UTCDateTime(timezone=True), nullable=True),
+    ],
 }
 
 
+# Plainly, not in batches: a batch makes the table anew, and with foreign keys on that takes its children along.
 def upgrade() -> None:
     for table, columns in COLUMNS.items():
-        with op.batch_alter_table(table) as batch:
-            for column in columns:
-                batch.add_column(column.copy())
+        for column in columns:
+            op.add_column(table, column.copy())
 
 
 def downgrade() -> None:
     for table, columns in COLUMNS.items():
-        with op.batch_alter_table(table) as batch:
-            for column in columns:
-                batch.drop_column(column.name)
+        for column in columns:
+            op.drop_column(table, column.name)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from tests.installation import Installation
@@ -39,6 +40,45 @@ def test_config_set_makes_a_release_and_restarts(installation: Installation, sho
     installation.ssh("config:unset", "shop", "GREETING")
     assert installation.curl("shop") == (200, "one\n")
     assert installation.ssh("config:get", "shop", "GREETING", check=False).returncode != 0
+
+
+def test_limits_reach_the_container_and_go_again(installation: Installation, shop: Repository) -> None:
+    said = installation.ssh("limits:set", "shop", "memory=128m", "cpus=0.5", "pids=100")
+    assert "-----> Changed cpus, memory, pids of web" in said.stdout
+    until(lambda: [limits[0] for limits in limits_of(installation)] == [128 << 20])
+    assert limits_of(installation) == [(128 << 20, 0.5, 100)]
+    assert installation.curl("shop")[0] == 200
+    assert "128 MB" in installation.ssh("limits", "shop").stdout
+    refused = installation.ssh("limits:set", "shop", "memory=1m", check=False)
+    assert (refused.returncode, "Choose 6 MB to" in refused.stderr) == (2, True)
+    installation.ssh("limits:unset", "shop")
+    until(lambda: [limits[0] for limits in limits_of(installation)] == [512 << 20])
+
+
+def limits_of(installation: Installation) -> list[tuple[int, float, int]]:
+    """Memory, CPUs and processes the engine allows each container of web."""
+    client = docker.from_env()
+    try:
+        ours = [f"paas.installation={installation.id}", "paas.process=web"]
+        found = client.containers.list(filters={"label": ours}, ignore_removed=True)
+        hosts = [one.attrs["HostConfig"] for one in found]
+        return [(host["Memory"], host["NanoCpus"] / 1e9, host["PidsLimit"]) for host in hosts]
+    finally:
+        client.close()
+
+
+def test_a_lock_refuses_a_push_with_its_reason(installation: Installation, shop: Repository) -> None:
+    installation.ssh("apps:lock", "shop", "-m", "'database migration tonight'")
+    assert "database migration tonight" in installation.ssh("apps:info", "shop").stdout
+    shop.commit(python_app("locked out"))
+    refused = shop.push(check=False)
+    assert refused.returncode == 1
+    assert re.search(r"shop is locked by \S+: database migration tonight", refused.stderr)
+    assert "ssh paas apps:unlock shop" in refused.stderr
+    assert installation.curl("shop") == (200, "one\n")
+    installation.ssh("apps:unlock", "shop")
+    shop.commit(python_app("one"))
+    shop.push()
 
 
 def test_config_export_and_import_bring_back_every_value(installation: Installation, shop: Repository) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from api.limits import BODY_BYTES
+from api.body import BODY_BYTES
 from api.stream import beating, ndjson
 from control import apps, builds, events, logs, queue
 from core.errors import Unavailable
@@ -196,14 +198,45 @@ async def test_a_running_jobs_log_arrives_as_it_is_written(tmp_path_factory: pyt
 
 async def test_recent_log_lines_are_documents(house: World) -> None:
     app = apps.info(house.ctx, house.ann, "hello")
-    entries = [LogLine(float(at), f"web.{at}", f"line {at}") for at in (1, 2, 3)]
+    entries = [LogLine(float(at), f"web.{at}", f"line {at}", 1) for at in (1, 2, 3)]
     logs.store(house.ctx, app.id).append(entries)
     async with house.client(house.ann) as client:
         answer = await client.get("/v1/apps/hello/logs", params={"lines": 2, "process": "web"})
     assert [json.loads(line) for line in answer.text.splitlines()] == [
-        {"at": 2.0, "source": "web.2", "text": "line 2"},
-        {"at": 3.0, "source": "web.3", "text": "line 3"},
+        {"at": 2.0, "source": "web.2", "text": "line 2", "release": 1},
+        {"at": 3.0, "source": "web.3", "text": "line 3", "release": 1},
     ]
+
+
+async def test_log_lines_are_chosen_by_release_and_time(house: World) -> None:
+    app, now = apps.info(house.ctx, house.ann, "hello"), time.time()
+    ages = {7: 7200, 8: 1800, 9: 10}
+    entries = [LogLine(now - age, "web.1", f"of v{release}", release) for release, age in ages.items()]
+    logs.store(house.ctx, app.id).append([*entries, *[LogLine(now - 5, "web.1", "often", 6)] * 150])
+
+    async def found(**query: object) -> set[str]:
+        async with house.client(house.ann) as client:
+            answer = await client.get("/v1/apps/hello/logs", params=query)
+        assert answer.status_code == 200, answer.text
+        return {json.loads(line)["text"] for line in answer.text.splitlines()}
+
+    assert await found() == {"often"}
+    assert await found(release=7) == {"of v7"}
+    hour = {"of v8", "of v9", "often"}
+    iso = datetime.fromtimestamp(now - 3600, UTC)
+    for since in ("1h", "60m", "3600s", str(now - 3600), iso.isoformat(), iso.replace(tzinfo=None).isoformat()):
+        assert await found(since=since) == hour, since
+    assert await found(since="1d") == {*hour, "of v7"}
+    assert await found(since="1h", lines=1) == {"often"}
+    assert await found(since="1h", release=7) == set()
+
+
+@pytest.mark.parametrize("since", ["yesterday", "1w", "-1h", "", "nan", "1e99", "2026-13-01", "1h\0"])
+async def test_a_time_that_is_none_is_one_clear_error(house: World, since: str) -> None:
+    async with house.client(house.ann) as client:
+        answer = await client.get("/v1/apps/hello/logs", params={"since": since})
+    assert answer.status_code == 422
+    assert "must look like 10s, 30m, 1h, 2d or 2026-01-31T12:00:00Z" in answer.json()["evidence"]
 
 
 async def test_a_stream_that_breaks_ends_with_the_problem() -> None:

@@ -6,9 +6,11 @@ import asyncio
 import json
 import stat
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,6 +21,7 @@ from cli.machine import OwnMachine
 from control import apps, configvars, logs, releases
 from control.values import User
 from runtime.base import LogLine
+from runtime.memory import MemoryRuntime
 from server.terminal import make_run_command
 from tests.doors import World, listening, push_again, working, world
 from tests.ports import free_port
@@ -205,6 +208,58 @@ async def test_logs_are_shown_and_followed_until_the_person_leaves(desk: Desk) -
     await terminal.stdout.until("third")
     terminal.cancelled.set()
     assert await following == 0
+
+
+async def test_logs_are_chosen_by_time_and_release(desk: Desk) -> None:
+    ctx, now = desk.house.ctx, time.time()
+    app = apps.info(ctx, desk.house.ann, "hello")
+    old = [LogLine(now - 7200, "web.1", "long ago", 1)] * 50
+    logs.store(ctx, app.id).append([*old, *[LogLine(now - 60, "web.1", "just now", 2)] * 150])
+
+    async def shown(*options: str) -> tuple[int, int]:
+        text = (await desk.type("logs", "hello", *options)).stdout.text
+        return text.count("long ago"), text.count("just now")
+
+    assert await shown() == (0, 100)
+    assert await shown("--since", "1h") == (0, 150)
+    assert await shown("--since", "1h", "-n", "20") == (0, 20)
+    assert await shown("--since=3h", "--release", "v1", "-p", "web.1") == (50, 0)
+    terminal = TestTerminal()
+    following = asyncio.create_task(desk.at(terminal, "logs", "hello", "-t", "--since", "1h", "--release", "2"))
+    await terminal.stdout.until("just now")
+    ctx.taps.send(app.id, [LogLine(now, "web.1", "other", 1), LogLine(now, "web.1", "third", 2)])
+    await terminal.stdout.until("third")
+    assert "other" not in terminal.stdout.text and terminal.stdout.text.count("just now") == 150
+    terminal.cancelled.set()
+    assert await following == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--since", "soon"), "must look like 10s, 30m, 1h, 2d or 2026-01-31T12:00"),
+        (("--release", "newest"), "'newest' is not a release"),
+        (("--release", "v" + "9" * 5000), "is not a release"),
+        (("-n", "many"), "invalid int value: 'many'"),
+        (("-n", "10001"), "less than or equal to 10000"),
+        (("-n", "-1"), "greater than or equal to 0"),
+        (("-p", "web.one"), "must look like web or web.1"),
+    ],
+)
+async def test_what_logs_cannot_show_is_one_clear_error(desk: Desk, options: tuple[str, ...], words: str) -> None:
+    told = await desk.type("logs", "hello", *options)
+    assert (told.code, told.stdout.text) == (2, "")
+    assert words in told.stderr.text and "Traceback" not in told.stderr.text
+
+
+async def test_processes_that_ran_out_of_memory_say_so(desk: Desk) -> None:
+    runtime = cast(MemoryRuntime, desk.house.ctx.runtime)
+    web = next(one for one in runtime.instances() if one.process == "web")
+    runtime.crash(web.id, 137)
+    assert "exit 137, out of memory, restarted 1 times" in (await desk.type("ps", "hello")).stdout.text
+    runtime.revived(runtime.look(web))
+    shown = (await desk.type("ps", "hello")).stdout.text
+    assert "web.1  up since" in shown and "out of memory, restarted 1 times" in shown and "exit" not in shown
 
 
 async def test_leaving_a_deploy_says_that_it_goes_on(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder.base import BuildRequest, ImageStore, Plan
+from builder.dockerfile import static
 from builder.memory import FAILS, HANGS, MemoryImages
 from core.errors import Conflict, StepFailed
 from core.names import new_id
@@ -151,3 +152,16 @@ def test_a_cancelled_build_ends_at_once_and_leaves_no_image(house: House, folder
 
 def test_cancelling_an_unknown_build_is_nothing(house: House) -> None:
     house.images.cancel(new_id())
+
+
+def test_pruning_to_the_size_there_is_forgets_nothing_and_to_nothing_all_that_is_ours(
+    house: House, tmp_path: Path
+) -> None:
+    (tmp_path / "index.html").write_text(new_id())
+    plan = Plan("static", "", static(""))
+    image = house.images.build(asked(tmp_path, plan=plan), quiet)
+    house.images.remove(image.digest)
+    assert house.images.prune(1 << 50) == 0
+    assert house.images.prune(0) > 0
+    assert house.images.prune(0) == 0
+    assert house.images.build(asked(tmp_path, plan=plan), quiet).size > 0

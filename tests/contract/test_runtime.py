@@ -284,6 +284,20 @@ async def test_logs_are_followed_until_the_instance_is_gone(house: House) -> Non
     assert abs(lines[0].at - time.time()) < 60
 
 
+async def test_what_is_written_faster_than_the_pace_is_dropped_and_said(house: House) -> None:
+    (web,) = await asyncio.to_thread(house.runtime.apply, house.spec("flood", release=3))
+    lines: list[LogLine] = []
+    async with asyncio.timeout(20), aclosing(house.observer.logs(web.id, 0)) as logs:
+        async for line in logs:
+            lines.append(line)
+            if line.source == "paas":
+                break
+    assert [line.text for line in lines[:2]] == ["line 0", "line 1"]
+    assert {(line.source, line.release) for line in lines[:-1]} == {("web.1", 3)}
+    assert len(lines) < 10_000
+    assert (lines[-1].release, lines[-1].text[:29]) == (0, "web.1 (v3) wrote faster than ")
+
+
 async def test_events_tell_which_app_changed_since_they_were_asked_for(house: House) -> None:
     async with aclosing(house.observer.events()) as events:
         await asyncio.to_thread(house.runtime.apply, house.spec())

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from builder import stack
+from builder import cache, stack
 from builder.base import BuildRequest, Plan
+from builder.build import plan as planned
 from builder.cgroup import PLACE, ROOT
 from builder.docker import DockerImages
 from builder.engine import listed
@@ -227,3 +228,55 @@ def test_what_dockerignore_names_is_not_sent(yard: Yard, tmp_path: Path) -> None
 def test_without_an_engine_it_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         DockerImages("unix:///nonexistent.sock", "nobody")
+
+
+def test_pruning_takes_our_steps_with_all_that_stands_on_them_and_nobody_elses(yard: Yard, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "Procfile").write_text(f"web: echo {new_id()}\n")
+    yard.build(tmp_path)
+    ours = set(cached(yard, yard.installation))
+    other = yard.store(f"test-{new_id()}")
+    stack.ensure(DOCKER, other.installation, "bookworm", print)
+    try:
+        own_step = f"RUN : {new_id()} && echo a stranger"
+        yard.images.build(own(tmp_path, own_step), lambda _: None)
+        other.build(BuildRequest(new_id(), new_id(), tmp_path, planned(tmp_path).plan), lambda _: None)
+        theirs = set(cached(yard, other.installation))
+        assert ours and theirs and ours.isdisjoint(theirs)
+        for digest in yard.images.images():
+            yard.images.remove(digest)
+        assert yard.images.prune(0) > 0
+        assert not ours & set(cached(yard))
+        assert theirs <= set(cached(yard))
+        assert any(own_step.removeprefix("RUN ") in said for said in cached(yard).values())
+    finally:
+        for digest in other.images():
+            other.remove(digest)
+        other.prune(0)
+        stack.remove(DOCKER, other.installation)
+
+
+def cached(yard: Yard, installation: str = "") -> dict[str, str]:
+    """Records of the engine's build cache and what they say of themselves: all, or an installation's own."""
+    found = cache.records(yard.images.engine.cache())
+    known = cache.ours(found, installation) if installation else {one.id for one in found}
+    return {one.id: one.description for one in found if one.id in known}
+
+
+def test_a_step_of_ours_that_an_image_uses_is_not_pruned(yard: Yard, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(new_id())
+    _, image, _ = yard.build(tmp_path)
+    yard.images.prune(0)
+    assert image.digest in yard.images.images()
+    assert any(": paas-" in said for said in cached(yard, yard.installation).values())
+
+
+def test_the_sources_a_build_was_sent_are_pruned_too(yard: Yard, tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(new_id().encode() * 100_000)
+    before = set(cached(yard))
+    yard.images.build(own(tmp_path), lambda _: None)
+    fresh = {name: said for name, said in cached(yard).items() if name not in before}
+    known = cache.sources(cache.records(yard.images.engine.cache()), list(yard.images.sent))
+    assert sorted(fresh[name].startswith(cache.SENT) for name in known & set(fresh)) == [False, True]
+    assert yard.images.prune(0) >= 4_000_000
+    assert not known & set(cached(yard))

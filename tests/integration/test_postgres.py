@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import Unavailable
 from core.states import DeploymentState
 from migrations.apply import downgrade, upgrade
-from models import App, Base, Database, Deployment, Release, User
+from models import App, Base, Database, Deployment, Domain, Formation, Release, User
 from server import admin
 from tests.postgres import Cluster
 
@@ -52,6 +52,25 @@ def test_the_migrations_make_just_the_tables_of_the_models(database: Database) -
     with database.engine.connect() as connection:
         changes: list[Any] = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     assert changes == []
+
+
+def test_rows_survive_going_down_to_the_first_tables_and_up_again(url: str, database: Database) -> None:
+    with database.begin() as session:
+        session.add(owner := User(name="ann", admin=False))
+        session.flush()
+        app = App(name="hello", owner_id=owner.id, subnet="10.0.0.0/26", data_key=b"sealed", locked="why")
+        session.add(app)
+        session.flush()
+        session.add(Formation(app_id=app.id, process="web", count=2, memory=5 << 30, cpus=0.5))
+        session.add(Domain(app_id=app.id, host="www.example.com"))
+    database.close()
+    downgrade(url, "0001")
+    upgrade(url)
+    with database.begin() as session:
+        web = session.get_one(Formation, (app.id, "web"))
+        assert (web.count, web.memory) == (2, None)
+        found = session.get_one(App, app.id)
+        assert ([one.host for one in found.domains], found.locked) == (["www.example.com"], None)
 
 
 def test_only_one_deployment_of_an_app_is_in_flight(database: Database) -> None:

@@ -6,15 +6,19 @@ import asyncio
 import dataclasses
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from builder.stack import LABEL
+from control.journal import CONTROL
+from control.logs import Selection, Store, tidy
 from core.errors import Conflict, DeployFailed, Unavailable, Unhealthy
 from core.states import InstanceState
 from runtime import health
 from runtime.base import Limits, LogLine, OneOff
+from runtime.budget import Pace
 from runtime.docker import DockerRuntime
 from runtime.firewall import run as firewall_command
 from runtime.frames import LINE_LIMIT
@@ -198,6 +202,58 @@ async def test_log_lines_are_bounded_and_readable_whatever_is_script(house: Hous
     assert [line.text for line in lines] == ["first", "x" * LINE_LIMIT, "caf\N{REPLACEMENT CHARACTER}", "end"]
     assert [line.text for line in await first_lines(house, web.id, lines[1].at, 2)] == [lines[2].text, "end"]
     assert house.observer.tail(web.id, 2) == ["caf\N{REPLACEMENT CHARACTER}", "end"]
+
+
+GARBAGE = """
+import os, sys, time
+out = sys.stdout.buffer
+out.write(b"\\x1b]0;title\\x07\\x1b[31mred\\x1b[0m nul\\0 bell\\a caf\\xe9 \\xe2\\x80\\xa8line\\n")
+out.write(bytes(range(256)).replace(b"\\n", b"") + b"\\n\\n\\r\\n")
+out.flush()
+for _ in range(4):
+    os.write(1, b"\\xff\\x1b[2J" * 13000)
+os.write(1, b"\\nafter\\n")
+time.sleep(600)
+"""
+
+
+async def test_garbage_is_stored_as_plain_bounded_lines(house: House, tmp_path: Path) -> None:
+    spec = house.spec(command=("python3", "-c", GARBAGE), port=None, process="worker", release=4)
+    (worker,) = await asyncio.to_thread(house.runtime.apply, spec)
+    store = Store(tmp_path, 10 << 20)
+    store.append([tidy(line) for line in await first_lines(house, worker.id, 0, 6)])
+    red, every, empty, end, long, after = store.recent(Selection())
+    assert red.text == "red nul bell caf\N{REPLACEMENT CHARACTER} \N{LINE SEPARATOR}line"
+    assert (empty.text, end.text, after.text, after.source, after.release) == ("", "", "after", "worker.1", 4)
+    assert len(every.text) > 128 and 10_000 < len(long.text.encode()) <= LINE_LIMIT
+    assert not CONTROL.search("".join(line.text for line in store.recent(Selection())))
+
+
+async def test_lines_without_end_count_against_the_pace_too(docker_engine: Engine, house: House) -> None:
+    observer = DockerObserver(DOCKER, docker_engine.installation, Pace(rate=100_000, burst=1))
+    script = "echo begun; while true; do head -c 1000000 /dev/zero | tr '\\0' x; done"
+    spec = house.spec(command=("sh", "-c", script), port=None, process="worker")
+    (worker,) = await asyncio.to_thread(house.runtime.apply, spec)
+    lines: list[LogLine] = []
+    async with asyncio.timeout(20), aclosing(observer.logs(worker.id, 0)) as logs:
+        async for line in logs:
+            lines.append(line)
+            if len(lines) == 4:
+                break
+    assert [line.source for line in lines] == ["worker.1", "paas", "paas", "paas"]
+    assert lines[3].at - lines[2].at > 0.9
+
+
+async def test_running_out_of_memory_is_remembered_over_a_restart(house: House) -> None:
+    script = "sleep 1; exec python3 -c 'hoard = b\"x\" * (1 << 30)'"
+    spec = house.spec(command=("sh", "-c", script), port=None, limits=Limits(memory=32 << 20))
+    (worker,) = await asyncio.to_thread(house.runtime.apply, spec)
+    now = worker
+    async with asyncio.timeout(30):
+        while not (now.restarts and now.state is InstanceState.UP):
+            await asyncio.sleep(0.1)
+            now = await asyncio.to_thread(house.runtime.look, worker)
+    assert (now.exit_code, now.oom, now.memory) == (137, True, 32 << 20)
 
 
 async def test_logs_go_on_when_the_engine_restarts_an_instance(house: House) -> None:

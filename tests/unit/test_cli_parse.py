@@ -16,9 +16,9 @@ assert commands
 PROMISED = """
 help whoami version apps apps:create apps:list apps:info apps:rename apps:destroy keys keys:add keys:list keys:remove
 tokens tokens:create tokens:list tokens:revoke config config:set config:get config:unset config:show config:export
-config:import ps ps:scale ps:restart ps:stop ps:start logs releases releases:info rollback builds builds:list
-builds:info builds:output run enter git:set redeploy domains domains:add domains:list domains:remove
-login logout create open
+config:import ps ps:scale ps:restart ps:stop ps:start logs releases releases:info releases:output rollback builds
+builds:list builds:info builds:output builds:attach builds:cancel run enter git:set redeploy domains domains:add
+domains:list domains:remove apps:lock apps:unlock limits limits:list limits:set limits:unset login logout create open
 """.split()
 
 LINES: list[tuple[str, str, dict[str, Any]]] = [
@@ -50,6 +50,8 @@ LINES: list[tuple[str, str, dict[str, Any]]] = [
     ("rollback -a hello v2", "rollback", {"app": "hello", "release": "v2"}),
     ("builds:info hello", "builds:info", {"number": "latest"}),
     ("builds:output hello 4", "builds:output", {"number": "4"}),
+    ("builds attach hello 4", "builds:attach", {"number": "4"}),
+    ("builds:cancel hello", "builds:cancel", {"number": "latest"}),
     ("run hello ls -a --json", "run", {"app": "hello", "command": ["ls", "-a", "--json"]}),
     ("run -a hello ls -a x", "run", {"app": "hello", "command": ["ls", "-a", "x"]}),
     ("run hello python -c 'print(1)'", "run", {"command": ["python", "-c", "print(1)"]}),
@@ -57,6 +59,10 @@ LINES: list[tuple[str, str, dict[str, Any]]] = [
     ("enter hello", "enter", {"app": "hello", "instance": None, "command": []}),
     ("enter hello web.1 cat -n f", "enter", {"instance": "web.1", "command": ["cat", "-n", "f"]}),
     ("git:set hello branch main", "git:set", {"app": "hello", "key": "branch", "value": "main"}),
+    ("apps:lock hello -m 'database migration'", "apps:lock", {"app": "hello", "message": "database migration"}),
+    ("limits hello", "limits:list", {"app": "hello"}),
+    ("limits:set hello -p worker memory=256m", "limits:set", {"process": "worker", "limits": ["memory=256m"]}),
+    ("limits unset hello", "limits:unset", {"process": "web", "names": []}),
     ("domains add hello www.example.com", "domains:add", {"host": "www.example.com"}),
     ("tokens:create ci --days 30", "tokens:create", {"name": "ci", "days": 30}),
     ("keys add laptop", "keys:add", {"name": "laptop"}),

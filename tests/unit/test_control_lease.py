@@ -197,6 +197,7 @@ def test_a_fenced_server_in_mid_deploy_does_no_more(ctx: Context, remote: Remote
     thread.join(5)
     assert not thread.is_alive()
     settle(ctx)
+    settle(ctx)  # what reconcile let go has gone by then
     assert job(ctx, pushed.id).state == "succeeded"
     assert [(one.process, one.release, one.generation) for one in ctx.runtime.instances()] == [("web", 2, 3)]
     assert [target.name for route in ctx.proxy.routes() for target in route.targets] == ["v2-web-1-g3"]

