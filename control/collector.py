@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -42,6 +43,8 @@ class Collector:
 
     async def run(self) -> None:
         """Until cancelled; comes back when the engine does."""
+        loop = asyncio.get_running_loop()
+        self.ctx.taps.voice = partial(self.speak, loop)
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(self.write())
@@ -113,6 +116,15 @@ class Collector:
             log.info("logs.ended", instance=instance.id, cause=str(error))
         except Exception:
             log.exception("logs.failed", instance=instance.id)
+
+    def speak(self, loop: asyncio.AbstractEventLoop, app_id: str, line: LogLine) -> None:
+        """Hand a line of the platform's own over, from any thread."""
+        loop.call_soon_threadsafe(self.hear, app_id, line)
+
+    def hear(self, app_id: str, line: LogLine) -> None:
+        """Take a line of the platform's own: few, and never waiting."""
+        self.pending[app_id].append(logs.tidy(line))
+        self.dirty.set()
 
     async def keep(self, app_id: str, line: LogLine) -> None:
         """Hand a line to the writer, once it has room."""

@@ -195,6 +195,7 @@ def take_back(ctx: Context, app: App, bad: Release, good: Release, reason: str) 
         nobody = values.User(id="", name="paas")
         audit(session, "release.misbehaved", app=app.id, number=bad.number, reason=reason)
         queue.add(ctx, session, app, "rollback", nobody, release=good.number, instead_of=bad.number, reason=reason)
+    ctx.taps.tell(app.id, f"v{bad.number} is taken back, v{good.number} returns: {reason}")
     queue.wake(ctx)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from runtime.base import PLATFORM, LogLine
@@ -46,11 +46,21 @@ class Tap:
         self.filled.clear()
 
 
+def unheard(app_id: str, line: LogLine) -> None:
+    """Nobody collects: the line is lost."""
+
+
 class Taps:
     def __init__(self) -> None:
         self.writing = asyncio.Lock()
         """Held while lines are put into a store and then into the taps: whoever takes it sees both or neither."""
         self._taps: dict[str, set[Tap]] = {}
+        self.voice: Callable[[str, LogLine], object] = unheard
+        """Takes a line for an app's log, from any thread; the collector's, while it runs."""
+
+    def tell(self, app_id: str, text: str) -> None:
+        """Write a line of the platform's own into an app's log."""
+        self.voice(app_id, LogLine(time.time(), PLATFORM, text))
 
     @contextmanager
     def open(self, app_id: str) -> Iterator[Tap]:
