@@ -74,18 +74,17 @@ def before(ctx: Context, app: App, release: Release, say: Progress) -> None:
 
 def after(ctx: Context, app: App, release: Release, say: Progress) -> None:
     """Run what is wanted once the release is live, at the most once; trouble is told and undoes nothing."""
-    with ctx.db.begin() as session:
-        scripts = following(session, release)
-        fresh = bool(scripts) and begin(session, release)
-    if scripts and not fresh:
-        say.warn(f"postdeploy was cut short when the server stopped; v{release.number} is live all the same")
-        return
+    try:
+        with ctx.db.begin() as session:
+            scripts = following(session, release)
+            fresh = not scripts or begin(session, release)
+        said = "" if fresh else "was cut short when the server stopped"
+    except PlatformError as error:
+        scripts, said = [], f"did not run: {error.message}"
     for script in scripts:
-        with say.phase("postdeploy"):
-            said = trouble(ctx, app, release, script, say)
-        if said:
-            say.warn(f"postdeploy {said}; v{release.number} is live all the same")
-            return
+        said = said or trouble(ctx, app, release, script, say)
+    if said:
+        say.warn(f"postdeploy {said}; v{release.number} is live all the same")
 
 
 def begin(session: Session, release: Release) -> bool:
@@ -101,7 +100,8 @@ def begin(session: Session, release: Release) -> bool:
 def trouble(ctx: Context, app: App, release: Release, script: Script, say: Progress) -> str:
     """Run it; what went wrong, in words, whatever it was: the release is live."""
     try:
-        code = run(ctx, app, release, script, say)
+        with say.phase("postdeploy"):
+            code = run(ctx, app, release, script, say)
     except PlatformError as error:
         return f"did not end well: {error.message}"
     except Exception as error:
