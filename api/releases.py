@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
 
 from api import schemas
 from api.auth import Ctx, Me
@@ -21,6 +22,12 @@ def list_releases(ctx: Ctx, me: Me, app: InPath) -> list[values.Release]:
 @router.get("/apps/{app}/releases/{number}", response_model=schemas.Release)
 def info(ctx: Ctx, me: Me, app: InPath, number: Number) -> values.Release:
     return releases.info(ctx, me, app, number)
+
+
+@router.get("/apps/{app}/releases/{number}/output", response_class=PlainTextResponse)
+def output(ctx: Ctx, me: Me, app: InPath, number: Number) -> str:
+    """What was printed when it was made, its release command included."""
+    return releases.output(ctx, me, app, number)
 
 
 @router.post("/apps/{app}/rollback", response_model=schemas.Job, status_code=202)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from builder import appjson, envexample, procfile
 from builder.base import Plan
@@ -42,6 +43,20 @@ class Prepared:
             yield f"       app.json: {said}"
         yield from (f"       {note}" for note in self.manifest.notes)
 
+    def document(self) -> dict[str, Any]:
+        """What the tree asks for, as it is kept: the manifest, each script as argv, the names .env.example lists."""
+        lines = asdict(self.manifest.scripts)
+        return {
+            **self.manifest.document(),
+            "argv": {name: list(argv(name, line, bash=has_bash(self.plan))) for name, line in lines.items()},
+            "expected": list(self.expected),
+        }
+
+
+def has_bash(plan: Plan) -> bool:
+    """Only our own base images are known to have it."""
+    return plan.pack != "dockerfile"
+
 
 def plan(folder: Path, suite: str = "bookworm") -> Prepared:
     """Recognise the tree and name its processes; NoBuildpack, BuildFailed with a bad file or nothing to start."""
@@ -54,7 +69,5 @@ def plan(folder: Path, suite: str = "bookworm") -> Prepared:
             "Add a Procfile with a line such as `web: python server.py`, listening on 0.0.0.0:$PORT.",
             evidence=found.why,
         )
-    # Only our own base images are known to have bash.
-    bash = found.pack != "dockerfile"
-    processes = {kind: argv(kind, command, bash=bash) for kind, command in commands.items()}
+    processes = {kind: argv(kind, command, bash=has_bash(found)) for kind, command in commands.items()}
     return Prepared(found, processes, commands, tuple(declared), appjson.read(folder), envexample.read(folder))

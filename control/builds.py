@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -16,12 +15,11 @@ from builder import build as building
 from builder import source
 from builder.base import BuildRequest, Image
 from builder.build import Prepared
-from control import access, configvars, places, queue, values
+from control import access, configvars, places, queue, requirements, values
 from control.context import Context
-from control.events import ENDED
+from control.events import said
 from control.machines import advance
 from control.progress import Progress
-from control.wanted import ONCE
 from core.errors import BuildFailed, Cancelled, Conflict, NotFound, PlatformError, StepFailed
 from core.states import BuildState
 from models import App, Build, Job, Release, User
@@ -101,7 +99,7 @@ def make(ctx: Context, app: App, build: Build, say: Progress, *, force: bool = F
         earlier = None if force or not use_cache else alike(ctx, app, made)
         places.take(ctx, build, say)
         ctx.at("build.started")
-        if earlier is not None:
+        if earlier is not None and requirements.met(ctx, app, earlier):
             say.detail(f"Nothing it is made from has changed since build {earlier.number}: its image is used")
             return succeed(ctx, build, earlier)
         return compile_image(ctx, app, build, made, say, use_cache)
@@ -136,8 +134,7 @@ def compile_image(ctx: Context, app: App, build: Build, made: Made, say: Progres
         prepared = building.plan(tree.folder, ctx.settings.stack)
         for line in prepared.words():
             say(line)
-        with ctx.db.begin() as session:
-            config = configvars.snapshot(ctx, session, app)
+        config = requirements.meet(ctx, app, build, prepared.manifest, prepared.expected, say)
         request = BuildRequest(
             build=build.id,
             app=app.id,
@@ -149,7 +146,7 @@ def compile_image(ctx: Context, app: App, build: Build, made: Made, say: Progres
         ctx.at("build.planned")
         image = image_of(ctx, request, say)
         ctx.at("build.built")
-        return succeed(ctx, build, result_of(prepared, made, image))
+        return succeed(ctx, build, result_of(prepared, replace(made, config=configvars.digest(config)), image))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -167,25 +164,8 @@ def result_of(prepared: Prepared, made: Made, image: Image) -> Build:
             name: {"argv": list(argv), "command": prepared.commands[name]} for name, argv in prepared.processes.items()
         },
         pack=prepared.plan.pack,
+        manifest=prepared.document(),
     )
-
-
-def rehearse(
-    ctx: Context, app: App | None, name: str, repository: Path, commit: str, env: Mapping[str, str]
-) -> list[str]:
-    """What a build of `commit` would be made with, without making it; `env` says where its objects are."""
-    folder = Path(tempfile.mkdtemp(prefix="plan-", dir=ctx.scratch))
-    try:
-        tree = source.export(repository, commit, folder / "src", limits(ctx), env)
-        prepared = building.plan(tree.folder, ctx.settings.stack)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    once = prepared.commands.get(ONCE)
-    started = [f"{kind}: {command or 'the command of the image'}" for kind, command in prepared.commands.items()]
-    lines = [f"-----> Planning {name} from {commit[:7]}", *prepared.words(), "-----> Would start"]
-    lines += [f"       {line}" for line in started if not line.startswith(f"{ONCE}:")]
-    lines += [f"-----> Would run release command: {once}"] if once else []
-    return [*lines, "=====> Nothing has been changed"]
 
 
 def limits(ctx: Context) -> source.Limits:
@@ -202,7 +182,7 @@ def image_of(ctx: Context, request: BuildRequest, say: Progress) -> Image:
             raise
 
 
-RESULT = ("tree", "base", "config_digest", "image", "port", "processes", "pack")
+RESULT = ("tree", "base", "config_digest", "image", "port", "processes", "pack", "manifest")
 
 
 def succeed(ctx: Context, build: Build, result: Build) -> Build:
@@ -310,11 +290,7 @@ def output(ctx: Context, user: values.User, app: str, number: int | None = None)
         build = find(session, access.find(session, user, app), number)
         number_of_job = job_of(session, build)
         job = session.get(Job, number_of_job) if number_of_job is not None else None
-    if job is not None and job.state in ENDED and not ctx.journal.path(job.id).exists():
-        kept = f"Those of the newest {ctx.settings.kept_builds} are, for {ctx.settings.kept_log_days} days."
-        raise NotFound(f"the log of build {build.number} is no longer kept", kept)
-    lines, _ = ctx.journal.read(job.id) if job is not None else ([], 0)
-    return "\n".join(lines) + ("\n" if lines else "")
+    return said(ctx, job, f"build {build.number}")
 
 
 def shown(session: Session, build: Build) -> values.Build:

@@ -19,7 +19,6 @@ from models import App, ConfigVar
 
 LIMIT = 64 * 1024
 """Bytes of all names and values of an app."""
-OURS = frozenset({"PORT", "PAAS_APP", "PAAS_RELEASE"})
 
 
 def snapshot(ctx: Context, session: Session, app: App) -> dict[str, str]:
@@ -81,7 +80,7 @@ def describe(changes: Mapping[str, str | None]) -> str:
 def check(wanted: Mapping[str, str], changes: Mapping[str, str | None]) -> None:
     for name in changes:
         names.config_key(name)
-        if name in OURS:
+        if name in names.GIVEN:
             raise Invalid(f"{name} is set by the platform", "Choose another name.")
     if any("\0" in value for value in wanted.values()):
         raise Invalid("a config value holds a NUL byte", "Encode it, in base64 say.")

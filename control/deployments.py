@@ -8,25 +8,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Network
 
 import structlog
 from sqlalchemy import func, select, update
 
-from control import access, limits, queue, routes, values, wanted
+from control import access, checks, formation, limits, queue, routes, scripts, values, wanted
 from control.context import Context
 from control.events import audit
 from control.machines import advance
 from control.progress import Progress
 from control.returns import Kept, retain
-from control.wanted import ONCE, ROUTED, Wanted
-from core.errors import Conflict, PlatformError, ReleaseCommandFailed
+from control.wanted import ROUTED, Wanted
+from core.errors import Conflict, PlatformError
 from core.states import DeploymentState
 from models import App, Deployment, Release
 from models.base import now
 from router.base import Target
-from runtime import health, oneoff
-from runtime.base import Instance, OneOff, ProcessSpec
+from runtime import health
+from runtime.base import Check, Instance, ProcessSpec
 
 log = structlog.get_logger()
 
@@ -39,7 +38,7 @@ class Manner:
     """How a release becomes current."""
 
     once: bool = True
-    """Run its release command first."""
+    """Run what its repository wants run before the switch, and what after it."""
     push: bool = False
     """Its commit becomes the one the branch stands on."""
     wakes: bool = True
@@ -60,6 +59,8 @@ def deploy(ctx: Context, app: App, release: Release, say: Progress, manner: Mann
     except Exception as error:
         fail(ctx, app, release, deployment, say.hide(str(error)))
         raise
+    if manner.once:
+        scripts.after(ctx, app, release, say)
 
 
 def begin(ctx: Context, app: App, release: Release, kept: Kept | None = None) -> Deployment:
@@ -91,37 +92,15 @@ def move(ctx: Context, deployment: Deployment, state: DeploymentState) -> None:
 def provision(
     ctx: Context, app: App, release: Release, deployment: Deployment, say: Progress, manner: Manner
 ) -> list[ProcessSpec]:
-    """What is to run; the release command has run when this returns."""
+    """What is to run; the predeploy script and the release command have run when this returns."""
     move(ctx, deployment, DeploymentState.PROVISIONING)
     with ctx.db.begin() as session:
-        specs = wanted.specs(ctx, session, app, release, deployment.generation, deployment.runs_as)
-    if manner.once and ONCE in release.processes:
-        with say.phase("release"):
-            run_once(ctx, app, release, say)
+        counts = formation.opening(session, app, release)
+        specs = wanted.specs(ctx, session, app, release, deployment.generation, deployment.runs_as, counts)
+    if manner.once:
+        scripts.before(ctx, app, release, say)
     ctx.at("deploy.provisioned")
     return [] if app.stopped and not manner.wakes else specs
-
-
-def run_once(ctx: Context, app: App, release: Release, say: Progress) -> None:
-    """The `release:` command, in the new image with the new configuration, before any instance starts."""
-    once = release.processes[ONCE]
-    say.step(f"Running release command: {once['command']}")
-    one_off = OneOff(
-        app=app.id,
-        release=release.number,
-        image=release.image,
-        subnet=IPv4Network(app.subnet),
-        command=tuple(once["argv"]),
-        env=wanted.environment(ctx, app, release),
-        limits=wanted.limits_of(ctx, app, ONCE),
-    )
-    ctx.at("once.started")
-    code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout, ctx.ending)
-    ctx.at("once.ended")
-    if code != 0:
-        raise ReleaseCommandFailed(
-            f"the release command exited with code {code}", "Its output is above; what ran before still does."
-        )
 
 
 def start(ctx: Context, app: App, specs: Sequence[ProcessSpec], deployment: Deployment, say: Progress) -> None:
@@ -152,20 +131,26 @@ def bring_up(ctx: Context, app: App, specs: Sequence[ProcessSpec], say: Progress
 
 def wait_for(ctx: Context, app: App, instance: Instance, enough: threading.Event) -> str:
     """Wait until the instance is healthy or it is `enough`; the words for it."""
-    settings = ctx.settings
-    if instance.process != ROUTED:
+    with ctx.db.begin() as session:
+        asked: list[Check | None] = [*checks.of(session, instance, "startup", "readiness")]
+    if instance.process != ROUTED and not asked:
         health.settled(ctx.runtime, ctx.observer, instance, cancelled=enough)
         return f"{instance.name} started"
-    found = health.wait(
-        ctx.runtime,
-        ctx.observer,
-        instance,
-        path=app.health_path,
-        host=f"{app.name}.{settings.domain}",
-        timeout=settings.start_timeout,
-        cancelled=enough,
-    )
-    return f"{instance.name} healthy after {found.seconds:.1f}s (GET {app.health_path or '/'} {found.status})"
+    found = [
+        health.wait(
+            ctx.runtime,
+            ctx.observer,
+            instance,
+            path=app.health_path,
+            host=wanted.host(ctx, app),
+            timeout=ctx.settings.start_timeout,
+            cancelled=enough,
+            check=check,
+        )
+        for check in asked or [None]
+    ]
+    answers = ", ".join(f"GET {one.path} {one.status}" for one in found)
+    return f"{instance.name} healthy after {sum(one.seconds for one in found):.1f}s ({answers})"
 
 
 def go_live(
@@ -202,6 +187,7 @@ def record(ctx: Context, app: App, release: Release, deployment: Deployment, man
             raise Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
         session.execute(update(Release).where(Release.id == release.id).values(ran=True))
         current = session.get_one(App, app.id)
+        formation.settle(session, current, release)
         retain(ctx, session, current, before if manner.retains and current.release_id != release.id else [])
         current.release_id, current.generation = release.id, deployment.generation
         current.runs_as = deployment.runs_as

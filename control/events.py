@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control.context import Context
+from core.errors import NotFound
 from core.states import JobState
 from models import AuditEntry, Job
 
@@ -27,6 +28,15 @@ def ended(ctx: Context, job_id: int) -> bool:
     with ctx.db.begin() as session:
         job = session.get(Job, job_id)
         return job is None or job.state in ENDED
+
+
+def said(ctx: Context, job: Job | None, what: str) -> str:
+    """All a job has said so far of what it makes; NotFound once that is no longer kept."""
+    if job is not None and job.state in ENDED and not ctx.journal.path(job.id).exists():
+        kept = f"Those of the newest {ctx.settings.kept_builds} are, for {ctx.settings.kept_log_days} days."
+        raise NotFound(f"the log of {what} is no longer kept", kept)
+    lines, _ = ctx.journal.read(job.id) if job is not None else ([], 0)
+    return "".join(f"{line}\n" for line in lines)
 
 
 async def follow(ctx: Context, job_id: int) -> AsyncIterator[str]:

@@ -19,6 +19,8 @@ class Progress:
         self.began = clock()
         self.phases: dict[str, float] = {}
         self.secrets: list[str] = []
+        self.warnings: list[str] = []
+        """What went wrong without keeping the job from succeeding."""
 
     def __call__(self, line: str) -> None:
         self.write(self.hide(line))
@@ -30,9 +32,9 @@ class Progress:
         return text
 
     def redact(self, values: Iterable[str]) -> None:
-        """Keep these values out of every later line; of one with several lines, each line."""
+        """Keep these values too out of every later line; of one with several lines, each line."""
         lines = {line for value in values for line in value.splitlines() if len(line) >= SHORTEST_SECRET}
-        self.secrets = sorted(lines, key=len, reverse=True)
+        self.secrets = sorted(lines.union(self.secrets), key=len, reverse=True)
 
     def step(self, text: str) -> None:
         self(f"-----> {text}")
@@ -45,6 +47,11 @@ class Progress:
 
     def error(self, text: str) -> None:
         self(f" !     {text}")
+
+    def warn(self, text: str) -> None:
+        """Say it as loudly as an error, and keep it for the verdict."""
+        self.error(text)
+        self.warnings.append(self.hide(text))
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control import access, apps, builds, deployments, queue, releases, routes, values
+from control import access, apps, builds, deployments, queue, rehearsal, releases, routes, values
 from control.context import Context, Standing
 from control.deployments import Manner
 from control.events import audit
@@ -160,7 +160,7 @@ def rehearse(ctx: Context, entry: Push, env: Mapping[str, str]) -> list[str]:
         return ["-----> Nothing of this would be deployed"]
     with ctx.db.begin() as session:
         row = session.get(App, entry.app)
-    return builds.rehearse(ctx, row, entry.name, entry.path, mine.new, env)
+    return rehearsal.rehearse(ctx, row, entry.name, entry.path, mine.new, env)
 
 
 def deploys(standing: Standing) -> Ref | None:

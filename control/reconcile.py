@@ -39,6 +39,7 @@ def run(ctx: Context, stopping: threading.Event) -> None:
         ctx.turns.drifted.clear()
         ctx.turns.uneasy.clear()
         suspects = look(ctx, suspects)
+        ctx.turns.mended.set()
         ctx.turns.drifted.wait(GRACE if suspects or ctx.turns.uneasy.is_set() else rest(ctx))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from control import access, configvars, queue, values
 from control.context import Context
-from control.events import audit
+from control.events import audit, said
 from control.progress import Progress
 from core.errors import Conflict, NotFound
 from models import App, Build, Job, Release, User
@@ -20,7 +20,12 @@ def cut(ctx: Context, app: App, job: Job, build: Build, description: str, say: P
     if build.image is None or build.processes is None:
         raise Conflict(f"build {build.number} has no image", "Push again.")
     fresh = Release(
-        build_id=build.id, commit=build.commit, image=build.image, port=build.port, processes=build.processes
+        build_id=build.id,
+        commit=build.commit,
+        image=build.image,
+        port=build.port,
+        processes=build.processes,
+        manifest=build.manifest,
     )
     return renew(ctx, app, job, fresh, description, say)
 
@@ -49,12 +54,14 @@ def refuse_collected(ctx: Context, release: Release) -> None:
 def again(
     ctx: Context, app: App, job: Job, old: Release, description: str, config: Mapping[str, str], say: Progress
 ) -> Release:
+    say.redact(config.values())
     release = Release(
         build_id=old.build_id,
         commit=old.commit,
         image=old.image,
         port=old.port,
         processes=old.processes,
+        manifest=old.manifest,
         description=description,
     )
     with ctx.db.begin() as session:
@@ -124,6 +131,14 @@ def info(ctx: Context, user: values.User, app: str, number: int) -> values.Relea
             changed=tuple(sorted(name for name in new.keys() & old.keys() if new[name] != old[name])),
             removed=tuple(sorted(old.keys() - new.keys())),
         )
+
+
+def output(ctx: Context, user: values.User, app: str, number: int) -> str:
+    """What the job that made the release has said: its build, the release command, the switch."""
+    with ctx.db.begin() as session:
+        release = find(session, access.find(session, user, app), number)
+        job = session.get(Job, release.job_id) if release.job_id is not None else None
+    return said(ctx, job, f"v{number}")
 
 
 def shown(

@@ -31,6 +31,8 @@ class Turns:
         """Set when something could not be put in order: reconcile tries again soon."""
         self.drifted = threading.Event()
         """Set when what runs may differ from what is wanted."""
+        self.mended = threading.Event()
+        """Set when reconcile has looked: what is live may be another release."""
 
     def lock(self, app_id: str) -> threading.Lock:
         """Held by the job that changes this app, or by reconcile."""

@@ -127,8 +127,8 @@ class Process:
 class Job:
     """A place in an app's line of work; `verdict` is set once it has ended.
 
-    A good verdict: {"ok": true, "url": ..., "release": 4}; a bad one: {"ok": false, "code", "exit_code", "message",
-    "evidence", "hint"}.
+    A good verdict: {"ok": true, "url": ..., "release": 4}, with "warning" when a script failed after the switch; a bad
+    one: {"ok": false, "code", "exit_code", "message", "evidence", "hint"}.
     """
 
     id: int

@@ -85,7 +85,12 @@ def retained(app: App) -> Select[Deployment]:
 
 
 def hosts(ctx: Context, app: App) -> tuple[str, ...]:
-    return tuple(sorted({f"{app.name}.{ctx.settings.domain}", *(domain.host for domain in app.domains)}))
+    return tuple(sorted({host(ctx, app), *(domain.host for domain in app.domains)}))
+
+
+def host(ctx: Context, app: App) -> str:
+    """The name every app has."""
+    return f"{app.name}.{ctx.settings.domain}"
 
 
 def formations(session: Session, app: App) -> dict[str, Formation]:

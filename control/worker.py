@@ -23,6 +23,7 @@ from control import (
     releases,
     returns,
     routes,
+    scripts,
 )
 from control.context import Context
 from control.deployments import Manner
@@ -107,7 +108,7 @@ def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, 
             app = prepare(ctx, job, say)
             if app is not None:
                 VERBS[job.kind](ctx, app, job, say)
-            return JobState.SUCCEEDED, success(ctx, job)
+            return JobState.SUCCEEDED, success(ctx, job, say)
     except PlatformError as error:
         log.info("job.failed", job=job.id, kind=job.kind, code=error.code, cause=str(error.__cause__ or ""))
         failure = error
@@ -134,7 +135,8 @@ def prepare(ctx: Context, job: Job, say: Progress) -> App | None:
         return app
 
 
-def success(ctx: Context, job: Job) -> dict[str, Any]:
+def success(ctx: Context, job: Job, say: Progress) -> dict[str, Any]:
+    warning = {"warning": "\n".join(say.warnings)} if say.warnings else {}
     with ctx.db.begin() as session:
         app = session.get(App, job.app_id) if job.app_id else None
         release = session.get(Release, app.release_id) if app and app.release_id else None
@@ -142,22 +144,27 @@ def success(ctx: Context, job: Job) -> dict[str, Any]:
             "ok": True,
             "url": routes.url(ctx, app) if app else "",
             "release": release.number if release else None,
+            **warning,
         }
 
 
 def pushed(ctx: Context, app: App, job: Job, say: Progress) -> None:
-    if not finished_before(ctx, app, job):
+    if not finished_before(ctx, app, job, say):
         push.land(ctx, app, job, say)
 
 
-def finished_before(ctx: Context, app: App, job: Job) -> bool:
-    """Whether the server died after this job's release had gone live, with only the verdict to write."""
+def finished_before(ctx: Context, app: App, job: Job, say: Progress) -> bool:
+    """Whether the server died after this job's release had gone live; what was to run after that runs now."""
     release = releases.of_job(ctx, job)
-    return release is not None and release.id == app.release_id
+    if release is None or release.id != app.release_id:
+        return False
+    if "instead_of" not in job.payload:
+        scripts.after(ctx, app, release, say)
+    return True
 
 
 def redeployed(ctx: Context, app: App, job: Job, say: Progress) -> None:
-    if finished_before(ctx, app, job) or app.live_commit is None:
+    if finished_before(ctx, app, job, say) or app.live_commit is None:
         return
     if job.build_id is None:  # the commit that is live now: pushes that came before this job have had their turn
         user = queue.user_of(ctx, job)
@@ -170,7 +177,7 @@ def redeployed(ctx: Context, app: App, job: Job, say: Progress) -> None:
 
 def configured(ctx: Context, app: App, job: Job, say: Progress) -> None:
     """A release of the same build with the configuration as it is now."""
-    if finished_before(ctx, app, job):
+    if finished_before(ctx, app, job, say):
         return
     old = releases.current(ctx, app)
     if old is None:
@@ -180,7 +187,7 @@ def configured(ctx: Context, app: App, job: Job, say: Progress) -> None:
 
 
 def rolled_back(ctx: Context, app: App, job: Job, say: Progress) -> None:
-    if finished_before(ctx, app, job):
+    if finished_before(ctx, app, job, say):
         return
     with ctx.db.begin() as session:
         old = releases.find(session, app, job.payload["release"])

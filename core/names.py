@@ -13,6 +13,9 @@ CONFIG_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
+GIVEN = frozenset({"PORT", "PAAS_APP", "PAAS_RELEASE"})
+"""Config vars that the platform sets itself."""
+
 # Host names the platform answers on itself, or that would confuse whoever reads a URL.
 RESERVED = frozenset(
     "admin api app apps auth dashboard docs git help internal localhost login logs mail metrics new "

@@ -1,4 +1,4 @@
-"""A one-off command run to its end from a worker thread: what the `release:` command needs."""
+"""A one-off command run to its end from a worker thread: what scripts around a switch need."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def follow(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], 
                 for line in lines[stream].feed(data):
                     say(plain(line))
     except TimeoutError as error:
-        hint = "Make it shorter, or run it by hand and take it out of the Procfile."
+        hint = "Make it shorter, or take it out of the repository and run it by hand."
         raise ReleaseCommandFailed(f"the command did not end within {timeout:.0f} s", hint) from error
     finally:
         silence.cancel()

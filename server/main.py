@@ -19,7 +19,7 @@ import uvloop
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import garbage, heartbeat, reconcile, watch, worker
+from control import garbage, heartbeat, liveness, reconcile, watch, worker
 from control.collector import Collector
 from control.context import Context
 from core.config import Settings
@@ -100,6 +100,7 @@ async def serve(ctx: Context) -> None:
     ctx.turns.holding.set()
     ctx.turns.switched.set()
     ctx.turns.drifted.set()
+    ctx.turns.mended.set()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -109,7 +110,7 @@ async def serve(ctx: Context) -> None:
 Loop = Callable[[Context, threading.Event], None]
 LOOPS = (worker.run, heartbeat.run)
 """What every server does."""
-LEADING = (reconcile.run, watch.run, garbage.run)
+LEADING = (reconcile.run, watch.run, garbage.run, liveness.run)
 """What one server at a time does for all on the same state."""
 
 

@@ -15,10 +15,11 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.auth import SessionTokens
-from control import accounts, worker
+from control import accounts, events, worker
 from control.context import Context
 from control.values import User
 from tests.factories import APP, Remote, context, user
+from tests.waiting import until
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def world(home: Path) -> World:
 
 def push_again(made: World) -> None:
     """Ann pushes `hello` once more: v2, build 2."""
-    Remote(made.ctx, made.ann, "hello").push({**APP, "app.py": "print('two')\n"})
+    job, _ = Remote(made.ctx, made.ann, "hello").push({**APP, "app.py": "print('two')\n"})
+    assert job is not None
+    until(lambda: events.ended(made.ctx, job.id))  # whoever does jobs here may have been quicker than the pusher
 
 
 @contextlib.contextmanager

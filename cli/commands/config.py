@@ -56,10 +56,13 @@ async def export(call: Call) -> None:
 
 @command("config:import", "set the config vars of a .env file on standard input", NO_RESTART, app=True)
 async def import_vars(call: Call) -> int:
-    values = dotenv.read(await call.read_all())
+    found = dotenv.read(await call.read_all())
+    values: dict[str, str | None] = {name: value for name, value in found.items() if name not in names.GIVEN}
+    if given := sorted(found.keys() - values.keys()):
+        await call.detail(f"Left out {', '.join(given)}: set by the platform")
     if not values:
         raise Invalid("there is nothing to import", "config:import APP < .env")
-    return await change(call, dict(values))
+    return await change(call, values)
 
 
 async def change(call: Call, values: dict[str, str | None]) -> int:

@@ -54,6 +54,12 @@ async def info(call: Call) -> None:
     return await call.card(f"Release v{release['number']} of {call.args.app}", fields)
 
 
+@command("releases:output", "print what was said when a release was made", argument("release", metavar="vN"), app=True)
+async def output(call: Call) -> None:
+    said = await call.client.get(f"{call.app}/{path('releases', number(call.args.release))}/output")
+    await call.terminal.stdout.write((said or "").encode())
+
+
 def number(word: str) -> int:
     """`v12` or `12`."""
     digits = word.removeprefix("v")

@@ -45,6 +45,7 @@ TABLE: list[Row] = [
     ("DELETE", "/v1/apps/{app}/domains/{host}", THEIRS, {"host": "old.example.com"}, None, 200),
     ("GET", "/v1/apps/{app}/releases", THEIRS, {}, None, 200),
     ("GET", "/v1/apps/{app}/releases/{number}", THEIRS, {"number": 1}, None, 200),
+    ("GET", "/v1/apps/{app}/releases/{number}/output", THEIRS, {"number": 1}, None, 200),
     ("POST", "/v1/apps/{app}/rollback", THEIRS, {}, {"release": 1}, 202),
     ("GET", "/v1/apps/{app}/builds", THEIRS, {}, None, 200),
     ("GET", "/v1/apps/{app}/builds/{number}", THEIRS, {"number": "latest"}, None, 200),

@@ -105,6 +105,13 @@ async def test_exported_config_is_imported_exactly(desk: Desk) -> None:
     assert configvars.show(desk.house.ctx, desk.house.ann, "copy") == values
 
 
+async def test_names_the_platform_sets_are_left_out_of_an_import(desk: Desk) -> None:
+    said = await desk.type("config:import", "hello", "--no-restart", typed=b"PORT=1\nA=2\n")
+    assert (said.code, said.stdout.text.splitlines()[0]) == (0, "       Left out PORT: set by the platform")
+    assert configvars.show(desk.house.ctx, desk.house.ann, "hello") == {"A": "2"}
+    assert (await desk.type("config:import", "hello", typed=b"PORT=1\n")).code == 2
+
+
 async def test_a_deploy_that_fails_ends_with_its_exit_code_and_says_why_once(desk: Desk) -> None:
     said = await desk.type("config:set", "hello", "MISBEHAVE=crash")
     assert said.code >= 30
@@ -129,6 +136,7 @@ async def test_releases_are_listed_shown_and_rolled_back_to(desk: Desk) -> None:
     table = (await desk.type("releases", "hello")).stdout.text.splitlines()
     assert [line.split()[0] for line in table] == ["RELEASE", "v2", "v1"]
     assert "Process web:" in (await desk.type("releases:info", "hello", "v1")).stdout.text
+    assert "-----> Releasing v1\n" in (await desk.type("releases:output", "hello", "v1")).stdout.text
     back = await desk.type("rollback", "hello")
     assert back.code == 0
     assert "Releasing v3" in back.stdout.text

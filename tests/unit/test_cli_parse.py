@@ -16,9 +16,9 @@ assert commands
 PROMISED = """
 help whoami version apps apps:create apps:list apps:info apps:rename apps:destroy keys keys:add keys:list keys:remove
 tokens tokens:create tokens:list tokens:revoke config config:set config:get config:unset config:show config:export
-config:import ps ps:scale ps:restart ps:stop ps:start logs releases releases:info rollback builds builds:list
-builds:info builds:output builds:attach builds:cancel run enter git:set redeploy domains domains:add domains:list
-domains:remove apps:lock apps:unlock limits limits:list limits:set limits:unset login logout create open
+config:import ps ps:scale ps:restart ps:stop ps:start logs releases releases:info releases:output rollback builds
+builds:list builds:info builds:output builds:attach builds:cancel run enter git:set redeploy domains domains:add
+domains:list domains:remove apps:lock apps:unlock limits limits:list limits:set limits:unset login logout create open
 """.split()
 
 LINES: list[tuple[str, str, dict[str, Any]]] = [
