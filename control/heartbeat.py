@@ -84,5 +84,8 @@ def take_over(ctx: Context, watch: Watch) -> bool:
                     session, job, JobState.FAILED, verdict=queue.failure(queue.INTERRUPTED), finished_at=now()
                 )
             log.warning("job.abandoned", job=job.id, kind=job.kind, holder=job.holder, freed=freed)
+    for job in dead:
+        ctx.journal.end(job.id)
+        ctx.turns.drifted.set()
     watch.seen = {job.id: watch.seen[job.id] for job in foreign if job not in dead and job.id in watch.seen}
     return len(foreign) > len(dead)

@@ -78,6 +78,8 @@ def once(ctx: Context, suspects: Suspects, grace: float = GRACE) -> Suspects:
         with ctx.turns.if_free(app_id) as free:
             if free:
                 mend_quietly(ctx, app_id)
+            elif app_id not in ctx.turns.working:  # a job wakes us when it ends; whoever else has the turn does not
+                ctx.turns.uneasy.set()
     present = {one.app for one in instances} | {route.app for route in known}
     strays = stray_apps(ctx, present, {app.id for app in apps})
     return sweep(ctx, strays, suspects, grace)

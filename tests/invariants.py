@@ -106,9 +106,12 @@ def running(
     client = docker.DockerClient(base_url=settings.docker_host)
     try:
         ours: dict[str, str | list[str] | bool] = {"label": f"paas.installation={settings.installation}"}
+        found = client.containers.list(all=True, filters=ours, ignore_removed=True)
+        left = [f"the one-off {one.name} is left over" for one in found if "paas.oneoff" in one.labels]
         have = Counter(
             (one.labels["paas.app"], one.labels["paas.process"], int(one.labels["paas.release"]))
-            for one in client.containers.list(all=True, filters=ours, ignore_removed=True)
+            for one in found
+            if "paas.oneoff" not in one.labels
             if one.status == "running" or (one.status == "exited" and at_work(one.labels) not in kept)
         )
         networks = {one.attrs["Labels"]["paas.app"] for one in client.networks.list(filters=ours)}
@@ -122,7 +125,7 @@ def running(
         for one in formations:
             if release and one.app_id == app.id and one.count and one.process in release.processes and not app.stopped:
                 want[(app.id, one.process, app.runs_as or release.number)] = one.count
-    wrong = [
+    wrong = left + [
         f"{key} runs {have[key]} times, wanted {want[key]}"
         for key in have.keys() | want.keys()
         if have[key] != want[key]
