@@ -82,7 +82,7 @@ class ImageStore(Protocol):
         ...
 
     def cancel(self, build: str) -> None:
-        """Kill a running build and everything it started; nothing when there is none."""
+        """Kill a running build and everything it started; one that has not begun yet ends when it would."""
         ...
 
     def remove(self, digest: str) -> None:

@@ -67,12 +67,18 @@ class Attempt:
     seen: threading.Event = field(default_factory=threading.Event)
 
 
+class Stopped(Exception):
+    """Told to stop while the sources were still being sent."""
+
+
 class Engine:
-    """Builds on one engine; a build can be cancelled from another thread."""
+    """Builds on one engine; a build can be cancelled from another thread, also before it has begun."""
 
     def __init__(self, client: docker.DockerClient) -> None:
         self.client = client
         self.running: dict[str, Attempt] = {}
+        self.doomed: set[str] = set()
+        """Builds that were cancelled before they began."""
 
     def url(self, path: str) -> str:
         return f"{self.client.api.base_url}/v{self.client.api.api_version}{path}"
@@ -82,11 +88,16 @@ class Engine:
     ) -> str:
         """Build, streaming to `progress`; the image's id. StepFailed (step, timeout, oom, cancelled), Unavailable."""
         attempt = self.running[id] = Attempt(id, progress)
+        if id in self.doomed:
+            self.doomed.discard(id)
+            attempt.stopped = "cancelled"
         timer = threading.Timer(timeout, self.expire, [attempt])
         timer.daemon = True
         timer.start()
         try:
-            self.follow(attempt, context, options, timeout)
+            self.follow(attempt, unless_stopped(attempt, context), options, timeout)
+        except Stopped:
+            log.info("build.stopped", build=id, why=attempt.stopped)
         finally:
             timer.cancel()
             self.running.pop(id, None)
@@ -100,6 +111,7 @@ class Engine:
         if attempt:
             self.stop(attempt, "cancelled")
         else:
+            self.doomed.add(id)
             self.kill(id)
 
     def expire(self, attempt: Attempt) -> None:
@@ -164,6 +176,14 @@ class Engine:
             attempt.image = message["aux"]["ID"]
         elif "error" in message:
             attempt.error = message["error"]
+
+
+def unless_stopped(attempt: Attempt, context: Iterable[bytes]) -> Iterator[bytes]:
+    """The sources, as long as somebody wants the build."""
+    for chunk in context:
+        if attempt.stopped:
+            raise Stopped
+        yield chunk
 
 
 def message_of(answer: requests.Response) -> str:

@@ -23,6 +23,8 @@ class MemoryImages:
     requests: list[BuildRequest] = field(default_factory=list)
     in_use: set[str] = field(default_factory=set)
     running: dict[str, threading.Event] = field(default_factory=dict)
+    doomed: set[str] = field(default_factory=set)
+    """Builds that were cancelled before they began."""
     cache: dict[str, int] = field(default_factory=dict)
     """Bytes of each build's steps, the one used longest ago first."""
 
@@ -35,6 +37,8 @@ class MemoryImages:
             self.running.pop(request.build)
 
     def make(self, request: BuildRequest, say: Say) -> Image:
+        if request.build in self.doomed:
+            raise StepFailed("the build was cancelled", reason="cancelled")
         say("-----> Building in memory")
         if (request.folder / HANGS).exists():
             self.hang(request.build)
@@ -55,6 +59,8 @@ class MemoryImages:
         event = self.running.get(build)
         if event:
             event.set()
+        else:
+            self.doomed.add(build)
 
     def remove(self, digest: str) -> None:
         if digest in self.in_use:

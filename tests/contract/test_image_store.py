@@ -150,6 +150,16 @@ def test_a_cancelled_build_ends_at_once_and_leaves_no_image(house: House, folder
     assert house.images.images() == before
 
 
+def test_a_build_cancelled_before_it_begins_ends_when_it_would(house: House, folder: Path) -> None:
+    before = house.images.images()
+    request = asked(folder)
+    house.images.cancel(request.build)
+    with pytest.raises(StepFailed) as told:
+        house.images.build(request, lambda line: None)
+    assert told.value.reason == "cancelled"
+    assert house.images.images() == before
+
+
 def test_cancelling_an_unknown_build_is_nothing(house: House) -> None:
     house.images.cancel(new_id())
 
