@@ -97,17 +97,25 @@ def make(ctx: Context, app: App, build: Build, say: Progress, *, force: bool = F
     try:
         made = made_from(ctx, app, build.commit)
         earlier = None if force or not use_cache else alike(ctx, app, made)
-        places.take(ctx, build, say)
-        ctx.at("build.started")
         if earlier is not None and requirements.met(ctx, app, earlier):
             say.detail(f"Nothing it is made from has changed since build {earlier.number}: its image is used")
+            start(ctx, build)
             return succeed(ctx, build, earlier)
+        places.take(ctx, build, say)
+        ctx.at("build.started")
         return compile_image(ctx, app, build, made, say, use_cache)
     except Exception as error:
         fail(ctx, build, error, say)
         raise
     finally:
         places.free(ctx)
+
+
+def start(ctx: Context, build: Build) -> None:
+    """RUNNING, for the moment that it takes to note a result that is there."""
+    with ctx.db.begin() as session:
+        session.add(build)
+        advance(session, build, BuildState.RUNNING, started_at=now())
 
 
 def alike(ctx: Context, app: App, made: Made) -> Build | None:

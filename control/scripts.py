@@ -121,6 +121,7 @@ def run(ctx: Context, app: App, release: Release, script: Script, say: Progress)
         command=script.argv,
         env=wanted.environment(ctx, app, release),
         limits=wanted.limits_of(ctx, app, ONCE),
+        process=ONCE,
     )
     ctx.at("once.started")
     code = oneoff.run_to_end(ctx.runtime, one_off, say.detail, ctx.settings.release_timeout, ctx.ending)

@@ -29,6 +29,7 @@ from control.context import Context
 from control.deployments import Manner
 from control.lease import Fenced
 from control.progress import Progress
+from control.wanted import ONCE
 from core.errors import Cancelled, PlatformError, Unavailable
 from core.states import JobState
 from models import App, Job, Release
@@ -107,6 +108,8 @@ def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, 
         with ctx.turns.work(job.app_id or ""):
             app = prepare(ctx, job, say)
             if app is not None:
+                if job.generation > 1:  # what a server that died had begun must not run beside what is begun now
+                    ctx.runtime.remove(app.id, process=ONCE, grace=0)
                 VERBS[job.kind](ctx, app, job, say)
             return JobState.SUCCEEDED, success(ctx, job, say)
     except PlatformError as error:

@@ -104,6 +104,8 @@ class OneOff:
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
+    process: str = ""
+    """`release` for the commands of a deploy, by which `remove` finds them; empty for what people run."""
     tty: bool = False
     size: tuple[int, int] = (80, 24)
     """Columns, rows."""

@@ -60,7 +60,8 @@ def process(spec: ProcessSpec, mark: Marks, number: int, address: IPv4Address, i
 
 def one_off(wanted: OneOff, mark: Marks, image_user: str, server: str) -> dict[str, Any]:
     """The engine's description of a container for `wanted`, begun by `server`; it removes itself at its end."""
-    labels = mark.labels(wanted.app, release=wanted.release, oneoff=server)
+    kind = {"process": wanted.process} if wanted.process else {}
+    labels = mark.labels(wanted.app, release=wanted.release, oneoff=server, **kind)
     host = profile(wanted.limits, mark.network(wanted.app))
     body = container(wanted.image, wanted.command, wanted.env, image_user, labels, host)
     # Its output goes to whoever is attached; the engine keeps none of it.

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Listed = dict[str, Any]
+ONCE = "release"
+"""The process type of a deploy's own commands, which are one-offs."""
 AT_ONCE = 8
 """Containers created or started at the same time by one call."""
 STAGGER = 1.0
@@ -94,7 +96,7 @@ class DockerRuntime:
         found = [
             container
             for container in self.listed(app=app, process=process, release=release)
-            if everything or not is_one_off(container)
+            if everything or process == ONCE or not is_one_off(container)
             if ids is None or container["Id"] in ids
         ]
         in_turn(partial(self.discard, grace=grace, keep=keep), found)

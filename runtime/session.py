@@ -100,7 +100,12 @@ class ContainerSession(EngineSession):
 
     async def open(self) -> None:
         body = await asyncio.to_thread(self.prepare)
-        self.container = (await self.engine.acall("POST", "/containers/create", body))["Id"]
+        creating = asyncio.ensure_future(self.engine.acall("POST", "/containers/create", body))
+        try:
+            self.container = (await asyncio.shield(creating))["Id"]
+        except asyncio.CancelledError:  # told to end while the engine makes it: it is there to be removed all the same
+            self.container = (await creating)["Id"]
+            raise
         path = f"/containers/{self.container}"
         # Asked for before the start: the container is removed at its end, and its exit code with it.
         self.end = asyncio.create_task(self.engine.acall("POST", f"{path}/wait", condition="removed"))

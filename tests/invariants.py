@@ -118,13 +118,7 @@ def running(
         images = {str(one["Id"]) for one in client.api.images(filters=ours)}
     finally:
         client.close()
-    by_id = {one.id: one for one in releases}
-    want: Counter[tuple[str, str, int]] = Counter()
-    for app in apps:
-        release = by_id.get(app.release_id or "")
-        for one in formations:
-            if release and one.app_id == app.id and one.count and one.process in release.processes and not app.stopped:
-                want[(app.id, one.process, app.runs_as or release.number)] = one.count
+    want = wanted(apps, releases, formations)
     wrong = left + [
         f"{key} runs {have[key]} times, wanted {want[key]}"
         for key in have.keys() | want.keys()
@@ -133,6 +127,18 @@ def running(
     wrong += [f"network of {app} is left over" for app in networks - {app.id for app in apps}]
     needed = {one.image for one in releases if one.ran and not one.failed and not one.collected}
     return wrong + [f"image {image[:19]} of a release is gone" for image in needed - images]
+
+
+def wanted(apps: list[App], releases: list[Release], formations: list[Formation]) -> Counter[tuple[str, str, int]]:
+    """How often each process of each app should run, by the release its instances are of."""
+    by_id = {one.id: one for one in releases}
+    want: Counter[tuple[str, str, int]] = Counter()
+    for app in apps:
+        release = by_id.get(app.release_id or "")
+        for one in formations:
+            if release and one.app_id == app.id and one.count and one.process in release.processes and not app.stopped:
+                want[(app.id, one.process, app.runs_as or release.number)] = one.count
+    return want
 
 
 def at_work(labels: dict[str, str]) -> tuple[str, int]:
