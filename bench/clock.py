@@ -26,6 +26,7 @@ def moving(installation: Installation) -> Iterator[Callable[[int], None]]:
         new = clock.with_suffix(".new")
         new.write_text(f"{seconds}\n")
         new.replace(clock)
+        installation.clock_offset = seconds
 
     move(0)
     before = environment.read_text()

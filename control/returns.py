@@ -35,7 +35,7 @@ def retain(ctx: Context, session: Session, app: App, before: Sequence[Deployment
 def kept(ctx: Context, app: App, release: Release) -> Kept | None:
     """What is kept of `release`, if anything is and the engine still has it."""
     with ctx.db.begin() as session:
-        found = session.scalars(wanted.retained(app).where(Deployment.release_id == release.id)).first()
+        found = session.scalars(wanted.retained(ctx, app).where(Deployment.release_id == release.id)).first()
     if found is None:
         return None
     here = any(one.generation == found.generation for one in ctx.runtime.instances(app.id))

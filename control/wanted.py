@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Network
 
 from sqlalchemy import Select, select
@@ -68,7 +69,7 @@ def of(ctx: Context, session: Session, app: App) -> Wanted:
         hosts=hosts(ctx, app),
         specs=tuple(specs(ctx, session, app, release, app.generation, app.runs_as)) if runs and release else (),
         in_flight=frozenset(one.generation for one in session.scalars(in_flight(app))),
-        retained=frozenset(one.generation for one in session.scalars(retained(app))) if runs else frozenset(),
+        retained=frozenset(one.generation for one in session.scalars(retained(ctx, app))) if runs else frozenset(),
     )
 
 
@@ -78,9 +79,13 @@ def in_flight(app: App) -> Select[Deployment]:
     return select(Deployment).where(Deployment.app_id == app.id, Deployment.state.in_(states))
 
 
-def retained(app: App) -> Select[Deployment]:
-    """Deployments of the app that have made room and whose instances are kept, the newest first."""
-    kept = (Deployment.state == DeploymentState.STOPPED, Deployment.retained_until > now())
+def retained(ctx: Context, app: App) -> Select[Deployment]:
+    """Deployments of the app that have made room and whose instances are kept, the newest first.
+
+    An end further away than any that is set was set under another clock, and keeps nothing.
+    """
+    longest = now() + timedelta(seconds=ctx.settings.watch)
+    kept = (Deployment.state == DeploymentState.STOPPED, Deployment.retained_until.between(now(), longest))
     return select(Deployment).where(Deployment.app_id == app.id, *kept).order_by(Deployment.finished_at.desc())
 
 

@@ -85,7 +85,7 @@ def begun(ctx: Context, traffic: Traffic, moment: float) -> dict[str, Watched]:
     found = {}
     with ctx.db.begin() as session:
         for app in session.scalars(select(App).where(App.release_id.is_not(None), App.deleting.is_(False))):
-            kept = session.scalars(wanted.retained(app)).first()
+            kept = session.scalars(wanted.retained(ctx, app)).first()
             bad = session.get_one(Release, app.release_id)
             if kept is None or bad.trouble is not None or app.stopped or kept.release_id == bad.id:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.errors import Unavailable
 
 BUSY_SECONDS = 10
+FULL = re.compile(r"disk is full|No space left on device")
+"""What SQLite and PostgreSQL say of a full disk."""
 AGAIN = 0.1
 """Seconds until a database that does not answer is tried again."""
 LOCK = 0x70616173
@@ -57,6 +60,8 @@ class Database:
             with self.sessions.begin() as session:
                 yield session
         except OperationalError as error:
+            if FULL.search(str(error.orig)):
+                raise Unavailable("the disk is too full", "Free some space on the server; nothing is lost.") from error
             raise Unavailable("the database does not answer", "Try again in a moment.") from error
 
     def reach(self) -> None:

@@ -42,6 +42,8 @@ class Installation:
         proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         variables = {f"PAAS_{name.upper()}": str(value) for name, value in self.chosen.items()}
+        self.clock_offset = 0.0
+        """Seconds by which the server's clock is ahead of ours."""
         self.environment = {**kept, **proxies, "HOME": str(self.person), **variables}
 
     def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

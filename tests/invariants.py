@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import docker
@@ -37,7 +38,11 @@ def check_invariants(installation: Installation) -> list[str]:
         database.close()
     wrong = ([] if settings.shared else sound(installation.home)) + settled(builds, jobs, deployments)
     wrong += [f"app {app.name}: {what}" for app in apps for what in repository(installation.home, app)]
-    kept = {(one.app_id, one.generation) for one in deployments if one.retained_until and one.retained_until > now()}
+    clock = now() + timedelta(seconds=installation.clock_offset)
+    end = clock + timedelta(seconds=settings.watch)
+    kept = {
+        (one.app_id, one.generation) for one in deployments if one.retained_until and clock < one.retained_until < end
+    }
     wrong += numbered(releases) + running(settings, apps, releases, formations, kept)
     return wrong + routed(settings, apps, releases) + tidy(installation.home, apps)
 
