@@ -40,9 +40,8 @@ def check_invariants(installation: Installation) -> list[str]:
     wrong += [f"app {app.name}: {what}" for app in apps for what in repository(installation.home, app)]
     clock = now() + timedelta(seconds=installation.clock_offset)
     end = clock + timedelta(seconds=settings.watch)
-    kept = {
-        (one.app_id, one.generation) for one in deployments if one.retained_until and clock < one.retained_until < end
-    }
+    ends = {(one.app_id, one.generation): one.retained_until for one in deployments if one.retained_until}
+    kept = {key for key, until in ends.items() if clock < until < end}
     wrong += numbered(releases) + running(settings, apps, releases, formations, kept)
     return wrong + routed(settings, apps, releases) + tidy(installation.home, apps)
 
