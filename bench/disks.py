@@ -29,7 +29,7 @@ def disk(megabytes: int) -> Iterator[Path]:
         try:
             yield mount
         finally:
-            call("umount", str(mount))
+            call("umount", "--recursive", str(mount))
     finally:
         if not mount.is_mount():
             shutil.rmtree(folder)
