@@ -139,6 +139,17 @@ def same(trial: Trial, *words: str) -> Deed:
     return Deed(trial.app, lambda: trial.app.paas(*words, check=False), lambda found: found == answer)
 
 
+def redeploy(trial: Trial) -> Deed:
+    """The commit the branch stands on is built again, also when an older release runs after a rollback."""
+    repository = trial.app.repository
+    version = repository.git("show", f"{repository.remote_tip()}:version").stdout.strip()
+    return Deed(
+        trial.app,
+        lambda: trial.app.paas("redeploy", check=False),
+        lambda answer: answer.startswith(f"{version} "),
+    )
+
+
 def first(trial: Trial) -> Deed:
     """The push that makes an app."""
     app = Steady(trial.installation, f"first-{trial.word()}")
@@ -196,7 +207,7 @@ DEEDS: dict[str, Callable[[Trial], Deed]] = {
     "first": first,
     "rollback": rollback,
     "config": config,
-    "redeploy": lambda trial: same(trial, "redeploy"),
+    "redeploy": redeploy,
     "restart": lambda trial: same(trial, "ps:restart"),
     "scale": lambda trial: same(trial, "ps:scale", "web=2"),
     "shrink": lambda trial: same(trial, "ps:scale", "web=1"),

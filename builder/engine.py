@@ -89,7 +89,6 @@ class Engine:
         """Build, streaming to `progress`; the image's id. StepFailed (step, timeout, oom, cancelled), Unavailable."""
         attempt = self.running[id] = Attempt(id, progress)
         if id in self.doomed:
-            self.doomed.discard(id)
             attempt.stopped = "cancelled"
         timer = threading.Timer(timeout, self.expire, [attempt])
         timer.daemon = True
@@ -101,17 +100,18 @@ class Engine:
         finally:
             timer.cancel()
             self.running.pop(id, None)
+            self.doomed.discard(id)
         if attempt.image and not attempt.error:
             return attempt.image
         raise failure(progress, attempt.error, attempt.stopped, timeout)
 
     def cancel(self, id: str) -> None:
         """Kill a build and everything its step started; nothing when there is none."""
+        self.doomed.add(id)  # first, since it may be beginning this moment
         attempt = self.running.get(id)
         if attempt:
             self.stop(attempt, "cancelled")
         else:
-            self.doomed.add(id)
             self.kill(id)
 
     def expire(self, attempt: Attempt) -> None:

@@ -51,6 +51,7 @@ def create(ctx: Context, user: values.User, name: str) -> values.App:
 
 def insert(ctx: Context, session: Session, user: values.User, name: str, app_id: str) -> App:
     """The App row, in the caller's transaction; Conflict when the name has gone meanwhile."""
+    ctx.db.alone(session)  # two that look for a free network at once would find the same one
     app = App(id=app_id, name=name, owner_id=user.id, subnet=free_subnet(ctx, session), data_key=b"")
     app.data_key = seal(ctx.master_key, new_key(), app_id, "data-key")
     session.add(app)

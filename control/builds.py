@@ -39,27 +39,30 @@ class Made:
 
 
 def add(session: Session, app: App, user: values.User, commit: str, retry_of: str | None = None) -> Build:
-    """A PENDING build, in the caller's transaction."""
+    """A PENDING build, in the caller's transaction; others that number builds of the app wait until it ends."""
+    session.execute(select(App.id).where(App.id == app.id).with_for_update())
     latest = session.scalar(select(func.max(Build.number)).where(Build.app_id == app.id)) or 0
-    build = Build(app_id=app.id, number=latest + 1, commit=commit, user_id=user.id, retry_of=retry_of)
+    build = Build(app_id=app.id, number=latest + 1, commit=commit, user_id=user.id or None, retry_of=retry_of)
     session.add(build)
     session.flush()
     return build
 
 
 def of_job(ctx: Context, job: Job) -> Build:
-    """The job's build; a new row when a dead server left the first one running."""
+    """The job's build; a new row when a dead server left the first one running, or failed without a verdict."""
     with ctx.db.begin() as session:
-        build = session.get_one(Build, job.build_id)
-        if build.state == BuildState.RUNNING:
-            ctx.images.cancel(build.id)
-            # What a dead server was building has ended with it.
-            advance(session, build, BuildState.FAILED, reason="interrupted", finished_at=now())
-            user = values.User(id=build.user_id or "", name="")
-            app = session.get_one(App, build.app_id)
-            build = add(session, app, user, build.commit, retry_of=build.id)
-            session.get_one(Job, job.id).build_id = build.id
+        build = session.get_one(Build, session.get_one(Job, job.id).build_id)
+    if build.state == BuildState.RUNNING:
+        ctx.images.cancel(build.id)
+    if build.state in (BuildState.PENDING, BuildState.SUCCEEDED):
         return build
+    with ctx.db.begin() as session:
+        session.add(build)
+        advance(session, build, BuildState.FAILED, reason="interrupted", finished_at=now())
+        user = values.User(id=build.user_id or "", name="")
+        again = add(session, session.get_one(App, build.app_id), user, build.commit, retry_of=build.id)
+        session.get_one(Job, job.id).build_id = again.id
+        return again
 
 
 def made_from(ctx: Context, app: App, commit: str) -> Made:
@@ -193,14 +196,24 @@ def image_of(ctx: Context, request: BuildRequest, say: Progress) -> Image:
 RESULT = ("tree", "base", "config_digest", "image", "port", "processes", "pack", "manifest")
 
 
-def succeed(ctx: Context, build: Build, result: Build) -> Build:
+def succeed(ctx: Context, build: Build, result: Build, reason: str | None = None) -> Build:
     """Record the result: a new one, or that of an earlier build."""
-    changes = {name: getattr(result, name) for name in RESULT}
+    changes = {"reason": reason, **{name: getattr(result, name) for name in RESULT}}
     with ctx.db.begin() as session:
         session.add(build)
         advance(session, build, BuildState.SUCCEEDED, finished_at=now(), **changes)
     ctx.at("build.recorded")
     return build
+
+
+def unchanged(ctx: Context, build: Build, number: int) -> None:
+    """The attempt found everything as release `number` has it: that release's image is its result."""
+    with ctx.db.begin() as session:
+        release = session.scalar(select(Release).where(Release.app_id == build.app_id, Release.number == number))
+        serving = session.get(Build, release.build_id) if release and release.build_id else None
+    if serving is not None and build.state == BuildState.PENDING:
+        start(ctx, build)
+        succeed(ctx, build, serving, reason="unchanged")
 
 
 def fail(ctx: Context, build: Build, error: Exception, say: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +40,8 @@ class Standing:
     """What was given with `git push -o`."""
     reasons: dict[str, str] = field(default_factory=dict)
     job: Job | None = None
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the push is queued: by its hook, or by the end of its session."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Context:
         """End here when the job was cancelled or is another server's by now."""
         if self.lease is not None:
             self.lease.check()
+
+    def fence(self) -> None:
+        """End here, and put nothing in order, when the job is another server's by now."""
+        if self.lease is not None:
+            self.lease.fence()
 
     def ending(self, interrupt: Callable[[], object]) -> AbstractContextManager[None]:
         """While inside, `interrupt` is called when the job must end."""

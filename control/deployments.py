@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 from sqlalchemy import func, select, update
 
-from control import access, checks, formation, limits, queue, routes, scripts, values, wanted
+from control import access, checks, configvars, formation, limits, queue, routes, scripts, values, wanted
 from control.context import Context
 from control.events import audit
 from control.machines import advance
@@ -29,6 +29,7 @@ from runtime.base import Check, Instance, ProcessSpec
 
 log = structlog.get_logger()
 
+OVERTAKEN = Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
 SHORTEST_DRAIN = 0.3
 """Seconds; a request may be on its way from the proxy when the target stops getting new ones."""
 
@@ -51,12 +52,14 @@ class Manner:
 
 def deploy(ctx: Context, app: App, release: Release, say: Progress, manner: Manner) -> None:
     """Make `release` what the app runs: old instances serve until the new ones are healthy."""
+    say.redact(configvars.open_snapshot(ctx, app, release.number, release.sealed_config).values())
     deployment = begin(ctx, app, release, manner.kept)
     try:
         specs = provision(ctx, app, release, deployment, say, manner)
         start(ctx, app, specs, deployment, say)
         go_live(ctx, app, release, deployment, specs, say, manner)
     except Exception as error:
+        ctx.fence()
         fail(ctx, app, release, deployment, say.hide(str(error)))
         raise
     if manner.once:
@@ -85,8 +88,9 @@ def begin(ctx: Context, app: App, release: Release, kept: Kept | None = None) ->
 def move(ctx: Context, deployment: Deployment, state: DeploymentState) -> None:
     with ctx.db.begin() as session:
         session.add(deployment)
-        if not advance(session, deployment, state):
-            raise Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
+        swapped = advance(session, deployment, state)
+        if not swapped:
+            raise OVERTAKEN
 
 
 def provision(
@@ -168,7 +172,7 @@ def go_live(
         with ctx.db.begin() as session:
             hosts = wanted.hosts(ctx, session.get_one(App, app.id))
         routes.offer(ctx, Wanted(app=app.id, hosts=hosts, specs=tuple(specs)), ctx.runtime.instances(app.id))
-        ctx.at("deploy.routed")
+        ctx.fail("deploy.routed")  # the new instances serve: from here on it is too late to cancel
         record(ctx, app, release, deployment, manner)
     ctx.fail("deploy.committed")
     ctx.turns.switched.set()
@@ -184,11 +188,12 @@ def record(ctx: Context, app: App, release: Release, deployment: Deployment, man
             advance(session, row, DeploymentState.STOPPED, finished_at=now())
         session.add(deployment)
         if not advance(session, deployment, DeploymentState.RUNNING):
-            raise Conflict("this deploy was overtaken by another one", "releases shows what runs now.")
+            raise OVERTAKEN
         session.execute(update(Release).where(Release.id == release.id).values(ran=True))
         current = session.get_one(App, app.id)
         formation.settle(session, current, release)
-        retain(ctx, session, current, before if manner.retains and current.release_id != release.id else [])
+        if current.release_id != release.id:
+            retain(ctx, session, current, before if manner.retains else [])
         current.release_id, current.generation = release.id, deployment.generation
         current.runs_as = deployment.runs_as
         current.stopped = current.stopped and not manner.wakes
@@ -245,13 +250,8 @@ def retire_all(ctx: Context, app_id: str) -> None:
 def retire(ctx: Context, app_id: str) -> None:
     """Let surplus instances finish their requests, stop them, remove those that are not kept, and forget their
     targets."""
-    with ctx.db.begin() as session:
-        app = session.get(App, app_id)
-        want = wanted.of(ctx, session, app) if app else None
-    surplus = want.surplus(ctx.runtime.instances(app_id)) if app and want else []
-    if app and app_id in ctx.turns.growing:
-        surplus = [one for one in surplus if one.generation != app.generation]
-    if want is None or not surplus:
+    surplus, _ = look(ctx, app_id)
+    if not surplus:
         return
     route = routes.put(ctx, app_id)
     names = {wanted.target(one) for one in surplus if one.address}
@@ -259,14 +259,31 @@ def retire(ctx: Context, app_id: str) -> None:
     ctx.fail("retire.begun")
     await_drained(lambda: routes.sessions(ctx, app_id, draining), ctx.settings.drain_timeout, draining)
     ctx.fail("retire.drained")
-    kept = frozenset(one.id for one in surplus if one.generation in want.retained)
-    gone = frozenset(one.id for one in surplus) - kept
+    still, retained = look(ctx, app_id)  # what was surplus may be wanted again by now
+    leaving = {one.id for one in surplus}
+    going = [one for one in still if one.id in leaving]
+    kept = frozenset(one.id for one in going if one.generation in retained)
+    gone = frozenset(one.id for one in going) - kept
     if kept:
         ctx.runtime.remove(app_id, ids=kept, keep=True)
     if gone:
         ctx.runtime.remove(app_id, ids=gone)
     ctx.fail("retire.ended")
     routes.put(ctx, app_id)
+
+
+def look(ctx: Context, app_id: str) -> tuple[list[Instance], frozenset[int]]:
+    """The app's surplus instances, and generations of which they are kept; those that a job is scaling it up to are no
+    surplus, though the formation does not say so yet."""
+    with ctx.db.begin() as session:
+        app = session.get(App, app_id)
+        if app is None:
+            return [], frozenset()
+        want = wanted.of(ctx, session, app)
+        coming = queue.scaling(session, app_id)
+    surplus = want.surplus(ctx.runtime.instances(app_id))
+    grown = [one for one in surplus if one.generation == app.generation and one.number <= coming.get(one.process, 0)]
+    return [one for one in surplus if one not in grown], want.retained
 
 
 def await_drained(count: Callable[[], int], seconds: float, draining: Sequence[Target]) -> None:

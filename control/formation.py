@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from builder.manifest import Manifest
 from control import wanted
-from control.wanted import ONCE
 from models import App, Formation, Release
+from runtime.base import ONCE
 
 DEFAULT = {"web": 1}
 """What every app is created with."""

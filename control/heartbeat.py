@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from sqlalchemy import select, update
@@ -36,6 +37,8 @@ def run(ctx: Context, stopping: threading.Event) -> None:
                 beat(ctx)
             except PlatformError as error:  # nobody can take a job over either while the database is away
                 log.warning("beat.failed", error=str(error))
+            except Exception:
+                log.exception("beat.failed")
 
 
 def beat(ctx: Context) -> None:
@@ -45,10 +48,10 @@ def beat(ctx: Context) -> None:
         raised = update(Job).where(*mine).values(beat=Job.beat + 1).returning(Job.cancelled_by)
         with ctx.db.begin() as session:
             row = session.execute(raised).first()
-        if row is None:
-            lease.end()
-        elif row.cancelled_by:
-            lease.cancel(row.cancelled_by)
+        if row is None or row.cancelled_by:
+            # In a thread of its own: an engine that is slow to end a build must not keep the other leases from beating.
+            end = partial(lease.cancel, row.cancelled_by) if row else lease.end
+            threading.Thread(target=end, name=f"end-{lease.job}", daemon=True).start()
 
 
 @dataclass

@@ -7,26 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
 from asyncinotify import Inotify, Mask
 
+from core.text import clean
+
 log = structlog.get_logger()
-
-# ANSI sequences (CSI, OSC, two-byte escapes) and every control character but tab.
-CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
-)
-LINE_LIMIT = 64 * 1024
-
-
-def clean(line: str) -> str:
-    """`line` without control characters, cut at 64 KB."""
-    return CONTROL.sub("", line)[:LINE_LIMIT]
 
 
 class Notices:
@@ -91,6 +81,13 @@ class Journal:
             return [], offset
         whole = data[: data.rfind(b"\n") + 1]
         return whole.decode("utf-8", "replace").splitlines(), offset + len(whole)
+
+    async def ends(self) -> AsyncIterator[None]:
+        """Each time a job has ended, whichever server did it."""
+        with Inotify() as inotify:
+            inotify.add_watch(self.folder, Mask.ATTRIB)
+            async for _ in inotify:
+                yield
 
     @contextmanager
     def watch(self, job_id: int) -> Iterator[asyncio.Event]:

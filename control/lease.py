@@ -12,13 +12,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import select
 
-from core.errors import Cancelled
+from core.errors import Cancelled, PlatformError
 from core.states import JobState
 from models import Database, Job
 
+log = structlog.get_logger()
 Result = TypeVar("Result")
+Interrupt = Callable[[], object]
 
 
 class Fenced(BaseException):
@@ -35,7 +38,8 @@ class Lease:
         """Done when the work must end before its time."""
         self._db = db
         self._by: str | None = None
-        self._interrupts: list[Callable[[], object]] = []
+        self._interrupts: list[Interrupt] = []
+        self._interrupted: list[Interrupt] = []
         self._guard = threading.Lock()
 
     def cancel(self, by: str) -> None:
@@ -44,20 +48,27 @@ class Lease:
         self.end()
 
     def end(self) -> None:
+        """Interrupt what is in progress; asked again, what could not be interrupted is tried once more."""
         with self._guard:  # held for the interrupts too: none of them is called when its block has been left
             if not self.over.done():
                 self.over.set_result(None)
-                for interrupt in self._interrupts:
-                    interrupt()
+            for interrupt in [one for one in self._interrupts if one not in self._interrupted]:
+                self.interrupt(interrupt)
+
+    def interrupt(self, interrupt: Interrupt) -> None:
+        try:
+            interrupt()
+            self._interrupted.append(interrupt)
+        except PlatformError as error:  # the engine is away: the next beat tries again
+            log.warning("interrupt.failed", job=self.job, error=str(error))
 
     @contextmanager
-    def interrupted_by(self, interrupt: Callable[[], object]) -> Iterator[None]:
+    def interrupted_by(self, interrupt: Interrupt) -> Iterator[None]:
         """While inside, the end of the lease calls `interrupt`, once at the most."""
         with self._guard:
             self._interrupts.append(interrupt)
-            late = self.over.done()
-        if late:
-            interrupt()
+            if self.over.done():
+                self.interrupt(interrupt)
         try:
             yield
         finally:
@@ -74,10 +85,13 @@ class Lease:
 
     def check(self) -> None:
         """Before every outside effect: Cancelled when somebody wants the work to end, Fenced when it is not ours."""
-        if not self.held():
-            raise Fenced(f"job {self.job}, generation {self.generation}")
+        self.fence()
         if self.over.done():
             raise Cancelled(f"cancelled by {self._by}", "Nothing has changed; push again to deploy.")
+
+    def fence(self) -> None:
+        if not self.held():
+            raise Fenced(f"job {self.job}, generation {self.generation}")
 
     def held(self) -> bool:
         query = select(Job.id).where(

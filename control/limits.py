@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from control import access, queue, values, wanted
 from control.context import Context
 from control.events import audit
-from control.wanted import ONCE, ROUTED, RUN
+from control.wanted import ROUTED, RUN
 from core import names
 from core.amounts import spoken
 from core.errors import Invalid, NotFound
 from models import App, Formation, Release
+from runtime.base import ONCE
 from runtime.health import OutOfMemory
 
 Amount = int | float | None

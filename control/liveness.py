@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ from builder.manifest import Manifest
 from control import checks, queue, reconcile, wanted
 from control.context import Context
 from control.events import audit
+from control.wanted import Wanted
 from core.errors import PlatformError
 from core.states import InstanceState
 from models import App, Release
@@ -87,14 +88,18 @@ def run(ctx: Context, stopping: threading.Event) -> None:
                 threading.Thread(target=revive_quietly, args=(ctx, one), name="revive", daemon=True).start()
         except PlatformError as error:
             log.warning("liveness.failed", error=str(error))
+        except Exception:
+            log.exception("liveness.failed")
         ctx.turns.mended.wait(ward.rest())
 
 
 def look(ctx: Context, ward: Ward, stopping: threading.Event) -> list[Watched]:
     """Ask every instance whose time it is; those that are dead, whose pulse begins anew."""
     with ctx.db.begin() as session:
-        apps = [app for app in session.scalars(select(App)) if asks(session, app)]
-        ward.admit(one for app in apps for one in watched(ctx, session, app))
+        asking = [(app, wanted.of(ctx, session, app)) for app in session.scalars(select(App)) if asks(session, app)]
+    running = {app.id: ctx.runtime.instances(app.id) for app, _ in asking}
+    with ctx.db.begin() as session:
+        ward.admit(one for app, want in asking for one in watched(ctx, session, app, want, running[app.id]))
     due = ward.due()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         alive = list(
@@ -117,10 +122,9 @@ def asks(session: Session, app: App) -> bool:
     return any(manifest.checks(process, "liveness") for process in manifest.healthchecks)
 
 
-def watched(ctx: Context, session: Session, app: App) -> list[Watched]:
+def watched(ctx: Context, session: Session, app: App, want: Wanted, instances: Sequence[Instance]) -> list[Watched]:
     """Every wanted instance of the app that is up, with each of its liveness checks."""
-    want = wanted.of(ctx, session, app)
-    up = [one for one in ctx.runtime.instances(app.id) if one.state is InstanceState.UP and want.covers(one)]
+    up = [one for one in instances if one.state is InstanceState.UP and want.covers(one)]
     return [Watched(one, check, wanted.host(ctx, app)) for one in up for check in checks.of(session, one, "liveness")]
 
 

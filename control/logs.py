@@ -11,8 +11,8 @@ from pathlib import Path
 
 from control import access, values
 from control.context import Context
-from control.journal import LINE_LIMIT, clean
 from control.segments import Place, Segments
+from core.text import LINE_LIMIT, clean
 from runtime.base import LogLine
 
 ENTRY = re.compile(rb"(\d{1,11}\.\d{1,9}) ([\w.-]{1,80}) v(\d{1,9}) (.*)", re.DOTALL)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from control.context import Context
 from control.machines import advance
 from control.progress import Progress
-from core.states import BuildState
+from core.states import BuildState, JobState
 from models import Build, Job
 from models.base import now
 
@@ -29,8 +29,8 @@ def take(ctx: Context, build: Build, say: Progress) -> None:
             return
         say.detail("Waiting for other builds on this machine")
         while not begin(ctx, build):
-            ctx.turns.places.wait(ELSEWHERE if ctx.settings.shared else None)
             ctx.check()
+            ctx.turns.places.wait(ELSEWHERE if ctx.settings.shared else None)
 
 
 def begin(ctx: Context, build: Build) -> bool:
@@ -49,7 +49,7 @@ def begin(ctx: Context, build: Build) -> bool:
 WAITING = (
     select(Build.id, Build.user_id, Job.id)
     .join(Job, Job.build_id == Build.id)
-    .where(Build.waiting.is_(True), Build.state == BuildState.PENDING)
+    .where(Build.waiting.is_(True), Build.state == BuildState.PENDING, Job.state == JobState.RUNNING)
 )
 
 

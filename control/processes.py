@@ -12,11 +12,10 @@ from control import access, deployments, queue, routes, values, wanted
 from control.context import Context
 from control.events import audit
 from control.progress import Progress
-from control.wanted import ONCE
 from core.errors import Conflict, Invalid, NotFound, PlatformError
 from core.states import InstanceState
 from models import App, Formation, Release
-from runtime.base import Instance, OneOff
+from runtime.base import ONCE, Instance, OneOff
 from runtime.base import Session as Run
 
 MOST = 50
@@ -117,11 +116,10 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
         for spec in growing:
             say.step(f"Starting {spec.process} ({spec.count})")
         try:
-            with ctx.turns.grow(app.id):
-                with say.phase("start"):
-                    deployments.bring_up(ctx, row, growing, say)
-                ctx.at("scale.started")
-                record(ctx, app, counts)
+            with say.phase("start"):
+                deployments.bring_up(ctx, row, growing, say)
+            ctx.at("scale.started")
+            record(ctx, app, counts)
         except PlatformError:
             deployments.retire_soon(ctx, app.id)
             raise

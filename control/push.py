@@ -46,6 +46,7 @@ def push(ctx: Context, app: App, job: Job, say: Progress, *, force: bool = False
     try:
         deployments.deploy(ctx, app, release, say, Manner(push=True))
     except Exception:
+        ctx.fence()
         builds.discard(ctx, app, build)
         raise
     say.section(f"Live at {routes.url(ctx, app)} (v{release.number}, {say.summary()})")
@@ -205,7 +206,8 @@ def announce(ctx: Context, entry: Push, refs: Sequence[Ref]) -> values.Job | Non
     if mine is None:
         keep_app(ctx, entry, standing)
         return None
-    standing.job = enqueue(ctx, entry, standing, mine)
+    with standing.guard:
+        standing.job = enqueue(ctx, entry, standing, mine)
     ctx.fail("push.queued")
     queue.wake(ctx)
     return standing.job
@@ -236,23 +238,30 @@ def enqueue(ctx: Context, entry: Push, standing: Standing, ref: Ref) -> values.J
             wishes = [option for option in standing.options if option == NOCACHE]
             job = queue.add(ctx, session, app, "push", entry.user, build, commit=ref.new, ref=ref.name, options=wishes)
             audit(session, "push.accepted", user=entry.user.id, app=app.id, commit=ref.new)
-            old = {
-                superseded.id: builds.named(session, superseded) for superseded in queue.supersede(session, app, job)
-            }
+            # Of two hooks the one of the older push may be the later to ask.
+            late = bare.tip(entry.path, ref.name) != ref.new
+            old = [job] if late and queue.overtake(session, job) else queue.supersede(session, app, job)
+            told = {one.id: builds.named(session, one) for one in old}
             before = [builds.named(session, one) for one in queue.ahead(session, job)]
             result = queue.shown(session, job)
     except Conflict as error:  # somebody else took the name since `begin`, or too much waits
         standing.reasons[ref.name] = error.message
         bare.move(entry.path, [(ref.name, ref.new, None if ref.old == ZERO else ref.old)])
         raise
-    for superseded, name in old.items():
-        ctx.journal.write(job.id, f"-----> Supersedes {name}, which was still waiting")
-        ctx.journal.write(superseded, f" !     superseded by build {result.build} of {ref.new[:7]}")
-        ctx.journal.end(superseded)
-    if before:
-        ctx.journal.write(job.id, f"-----> Waiting for {', '.join(before)}")
+    tell(ctx, result, told, before)
     bare.set_head(entry.path, ref.name.removeprefix(HEADS))
     return result
+
+
+def tell(ctx: Context, job: values.Job, superseded: Mapping[int, str], before: Sequence[str]) -> None:
+    """Write into the logs of those concerned what a push that was accepted means for them."""
+    for older, name in superseded.items():
+        if older != job.id:
+            ctx.journal.write(job.id, f"-----> Supersedes {name}, which was still waiting")
+        ctx.journal.write(older, f" !     superseded by {'a newer push' if older == job.id else f'build {job.build}'}")
+        ctx.journal.end(older)
+    if before:
+        ctx.journal.write(job.id, f"-----> Waiting for {', '.join(before)}")
 
 
 def settle(ctx: Context, entry: Push, gone: bool = False) -> dict[str, str]:
@@ -265,10 +274,11 @@ def settle(ctx: Context, entry: Push, gone: bool = False) -> dict[str, str]:
     ctx.fail("push.settled")
     name = f"{HEADS}{standing.branch}"
     moved = deploys(standing)
-    if standing.job is None and moved is not None and bare.tip(entry.path, name) == moved.new != moved.old:
-        log.warning("push.unannounced", app=entry.app, commit=moved.new)
-        standing.job = enqueue(ctx, entry, standing, moved)
-        queue.wake(ctx)
+    with standing.guard:
+        if standing.job is None and moved is not None and bare.tip(entry.path, name) == moved.new != moved.old:
+            log.warning("push.unannounced", app=entry.app, commit=moved.new)
+            standing.job = enqueue(ctx, entry, standing, moved)
+            queue.wake(ctx)
     if standing.new:
         if not exists(ctx, entry.app):
             bare.remove(entry.path)
@@ -306,16 +316,16 @@ def land(ctx: Context, app: App, job: Job, say: Progress) -> str:
             return already(ctx, app, job, release.number, commit, say)
         return push(ctx, app, job, say)
     except Exception:
+        ctx.fence()
         step_back(ctx, app, ref, commit)
         raise
 
 
 def already(ctx: Context, app: App, job: Job, number: int, commit: str, say: Progress) -> str:
-    """The current release is this very thing: only the tip moves."""
+    """The current release is this very thing: only the tip moves, and the attempt has its result."""
     with ctx.db.begin() as session:
         session.get_one(App, app.id).live_commit = commit
-        build = session.get_one(Build, job.build_id)
-        session.delete(build)
+    builds.unchanged(ctx, builds.of_job(ctx, job), number)
     say.section(f"Nothing has changed: v{number} serves this at {routes.url(ctx, app)} ({say.summary()})")
     return routes.url(ctx, app)
 

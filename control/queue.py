@@ -50,7 +50,8 @@ def wake(ctx: Context) -> None:
 def claim(ctx: Context) -> Job | None:
     """The oldest job whose app has none running, now RUNNING and ours; None when there is none."""
     other = aliased(Job)
-    busy = select(other.id).where(other.app_id == Job.app_id, other.state == JobState.RUNNING).exists()
+    before = (other.state == JobState.RUNNING) | ((other.state == JobState.PENDING) & (other.id < Job.id))
+    busy = select(other.id).where(other.app_id == Job.app_id, before).exists()
     waiting = select(Job).where(Job.state == JobState.PENDING, ~busy).order_by(Job.id).limit(1)
     while True:
         try:
@@ -87,8 +88,13 @@ def supersede(session: Session, app: App, newer: Job) -> list[Job]:
     waiting = select(Job).where(
         Job.app_id == app.id, Job.kind == "push", Job.state == JobState.PENDING, Job.id < newer.id
     )
+    return [job for job in session.scalars(waiting).all() if overtake(session, job)]
+
+
+def overtake(session: Session, job: Job) -> bool:
+    """Take a push that waits out of the line: a newer one brings all it had."""
     error = Cancelled("superseded by a newer push", "Fetch what was pushed after it.")
-    return [job for job in session.scalars(waiting).all() if drop(session, job, "superseded", error)]
+    return drop(session, job, "superseded", error)
 
 
 def drop(session: Session, job: Job, reason: str, error: PlatformError) -> bool:
@@ -153,6 +159,13 @@ def failure(error: PlatformError) -> dict[str, Any]:
         "evidence": error.evidence,
         "hint": error.hint,
     }
+
+
+def scaling(session: Session, app_id: str) -> dict[str, int]:
+    """How many of each process type the job that scales the app now is bringing up."""
+    query = select(Job).where(Job.app_id == app_id, Job.kind == "scale", Job.state == JobState.RUNNING)
+    job = session.scalar(query)
+    return dict(job.payload["counts"]) if job else {}
 
 
 def waits(session: Session, app_id: str, kinds: Sequence[str] | None = None) -> bool:

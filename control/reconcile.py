@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from control import builds, deployments, garbage, push, queue, routes, values, wanted
+from control import builds, deployments, garbage, places, push, queue, routes, values, wanted
 from control.context import Context
 from control.machines import advance
 from core.errors import Conflict, PlatformError
@@ -94,6 +94,8 @@ def drifts(ctx: Context, session: Session, app: App, instances: Sequence[Instanc
         moved = tip(ctx, app) not in (None, app.live_commit)
     except PlatformError:  # mending says what is wrong with the repository
         moved = True
+    if app.deleting:
+        return not queue.waits(session, app.id)
     half_done = bool(want.in_flight or session.scalar(unfinished(app))) and not queue.waits(session, app.id)
     return bool(unrouted or moved or half_done or want.missing(mine) or want.surplus(mine))
 
@@ -117,7 +119,13 @@ def mend(ctx: Context, app_id: str) -> None:
         if app is None or queue.waits(session, app_id):
             return  # a job will see to it
         close(session, app)
+        if app.deleting:  # its destruction failed half-way: it goes on until nothing is left
+            queue.add(ctx, session, app, "destroy", values.User(id="", name="paas"), name=app.name)
         want = wanted.of(ctx, session, app)
+    places.free(ctx)
+    if app.deleting:
+        queue.wake(ctx)
+        return
     mend_tip(ctx, app)
     instances = ctx.runtime.instances(app_id)
     for spec in want.missing(instances):

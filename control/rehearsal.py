@@ -12,8 +12,8 @@ from builder import source
 from builder.build import Prepared
 from control import builds, configvars, formation, requirements, wanted
 from control.context import Context
-from control.wanted import ONCE
 from models import App
+from runtime.base import ONCE
 
 
 def rehearse(

@@ -199,6 +199,12 @@ def take_back(ctx: Context, app: App, bad: Release, good: Release, reason: str) 
     queue.wake(ctx)
 
 
+def watch_again(ctx: Context, app: App, number: int) -> None:
+    """The return from this release did not succeed: it is watched as before."""
+    with ctx.db.begin() as session:
+        find(session, app, number).trouble = None
+
+
 def before(session: Session, app: App) -> Release:
     """The release that ran before the current one."""
     now = session.get(Release, app.release_id) if app.release_id else None

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from control import wanted
 from control.context import Context
+from control.wanted import RESTING
 from models import App, Deployment, Release
 from models.base import now
 
@@ -38,5 +39,7 @@ def kept(ctx: Context, app: App, release: Release) -> Kept | None:
         found = session.scalars(wanted.retained(ctx, app).where(Deployment.release_id == release.id)).first()
     if found is None:
         return None
-    here = any(one.generation == found.generation for one in ctx.runtime.instances(app.id))
-    return Kept(found.generation, found.runs_as or release.number) if here else None
+    here = [one for one in ctx.runtime.instances(app.id) if one.generation == found.generation]
+    # One that still finishes its requests is about to be stopped: new instances are surer.
+    resting = bool(here) and all(one.state in RESTING for one in here)
+    return Kept(found.generation, found.runs_as or release.number) if resting else None

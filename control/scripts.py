@@ -14,11 +14,10 @@ from builder.manifest import Manifest
 from control import wanted
 from control.context import Context
 from control.progress import Progress
-from control.wanted import ONCE
 from core.errors import PlatformError, ReleaseCommandFailed
 from models import App, Job, Release
 from runtime import oneoff
-from runtime.base import OneOff
+from runtime.base import ONCE, OneOff
 
 log = structlog.get_logger()
 

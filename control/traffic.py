@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from router.base import TargetStats
 
@@ -40,7 +41,7 @@ Sample = tuple[float, dict[Place, Counts]]
 
 
 class Traffic:
-    """Samples of the proxy's counters, which only ever rise; a target that is gone is remembered as it was last."""
+    """Samples of the proxy's counters, which rise until it starts anew; a target that is gone is remembered."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -73,4 +74,11 @@ class Traffic:
 def grown(samples: list[dict[Place, Counts]], place: Place) -> Counts:
     """How much a target has counted from the first sample to the last that knows it; one that came later began at 0."""
     known = [seen[place] for seen in samples if place in seen]
-    return known[-1] - (known[0] if place in samples[0] else Counts())
+    if place not in samples[0]:
+        known.insert(0, Counts())
+    return sum((since(new, old) for old, new in pairwise(known)), Counts())
+
+
+def since(new: Counts, old: Counts) -> Counts:
+    """What was counted between two looks; a proxy that was started between them began at 0."""
+    return new - old if new.requests >= old.requests and new.errors >= old.errors else new

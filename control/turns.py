@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+PATIENCE = 0.5
+"""Seconds a job waits for its app's turn before it looks whether it is still wanted."""
 
 
 class Turns:
@@ -16,8 +19,6 @@ class Turns:
         self._retiring: dict[str, bool] = {}
         self.working: set[str] = set()
         """Ids of apps whose job runs now: what changes there is its doing, and it wakes reconcile when it ends."""
-        self.growing: set[str] = set()
-        """Ids of apps that are being scaled up."""
         self.queued = threading.Event()
         """Set when a job may be claimed."""
         self.holding = threading.Event()
@@ -39,14 +40,17 @@ class Turns:
         return self._lock(app_id)
 
     @contextmanager
-    def work(self, app_id: str) -> Iterator[None]:
-        """Take the app's turn for its job."""
-        with self.lock(app_id):
-            self.working.add(app_id)
-            try:
-                yield
-            finally:
-                self.working.discard(app_id)
+    def work(self, app_id: str, check: Callable[[], None]) -> Iterator[None]:
+        """Take the app's turn for its job; `check` ends the waiting for it when the job must end."""
+        lock = self.lock(app_id)
+        while not lock.acquire(timeout=PATIENCE):
+            check()
+        self.working.add(app_id)
+        try:
+            yield
+        finally:
+            self.working.discard(app_id)
+            lock.release()
 
     def route_lock(self, app_id: str) -> threading.Lock:
         """Held while the app's route is computed and put, so that no older answer overwrites a newer one."""
@@ -66,15 +70,6 @@ class Turns:
         finally:
             if taken:
                 lock.release()
-
-    @contextmanager
-    def grow(self, app_id: str) -> Iterator[None]:
-        """While inside, instances beyond the recorded formation are being started: they are no surplus."""
-        self.growing.add(app_id)
-        try:
-            yield
-        finally:
-            self.growing.discard(app_id)
 
     def begin_retiring(self, app_id: str) -> bool:
         """Ask for old instances to be retired; True when the caller has to start the thread that does it."""

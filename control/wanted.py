@@ -17,14 +17,12 @@ from core.states import InstanceState as State
 from models import App, Deployment, Formation, Release
 from models.base import now
 from router.base import Target
-from runtime.base import Instance, Limits, ProcessSpec
+from runtime.base import ONCE, Instance, Limits, ProcessSpec
 
 DEFAULT_PORT = 5000
 ROUTED = "web"
 RESTING = (State.CRASHED, State.GONE)
 """States of an instance that does not run."""
-ONCE = "release"
-"""The process type that runs before the switch and is never scaled."""
 RUN = "run"
 """What `run` starts is limited under this name."""
 
@@ -55,8 +53,9 @@ class Wanted:
         return [one for one in others if not (one.generation in self.retained and one.state in RESTING)]
 
     def missing(self, instances: Iterable[Instance]) -> list[ProcessSpec]:
-        """Specs of which not every instance has been started."""
-        started = [one for one in instances if self.covers(one) and one.state not in (State.STARTING, State.GONE)]
+        """Specs of which not every instance runs: one that crashes again and again is left to the engine, one that was
+        stopped is not."""
+        started = [one for one in instances if self.covers(one) and one.state is State.UP]
         return [spec for spec in self.specs if sum(one.process == spec.process for one in started) < spec.count]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from control import releases, wanted
 from control.context import Context
-from control.traffic import Counts, Traffic
+from control.traffic import Counts, Traffic, since
 from core.errors import PlatformError
 from models import App, Deployment, Release
 from runtime.base import Instance
@@ -112,7 +112,7 @@ def judge(ctx: Context, traffic: Traffic, one: Watched, seconds: float) -> str |
     now = {name: counts for name, counts in traffic.last(one.app.id).items() if name.endswith(f"-g{one.generation}")}
     if one.warm is None:
         one.warm = now
-    after = sum((counts - one.warm.get(name, Counts()) for name, counts in now.items()), Counts())
+    after = sum((since(counts, one.warm.get(name, Counts())) for name, counts in now.items()), Counts())
     return worse(one, after)
 
 

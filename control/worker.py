@@ -29,11 +29,11 @@ from control.context import Context
 from control.deployments import Manner
 from control.lease import Fenced
 from control.progress import Progress
-from control.wanted import ONCE
 from core.errors import Cancelled, PlatformError, Unavailable
 from core.states import JobState
 from models import App, Job, Release
 from repos import bare
+from runtime.base import ONCE
 
 log = structlog.get_logger()
 
@@ -57,6 +57,11 @@ def run(ctx: Context, stopping: threading.Event) -> None:
                 begin(ctx, job)
         except PlatformError as error:
             log.error("claim.failed", error=str(error))
+            watch.seen.clear()  # while the database is away no beat can move
+            stopping.wait(AGAIN)
+            continue
+        except Exception:
+            log.exception("claim.failed")
             stopping.wait(AGAIN)
             continue
         ctx.turns.queued.wait(ctx.settings.lease / 5 if others else None)
@@ -64,7 +69,11 @@ def run(ctx: Context, stopping: threading.Event) -> None:
 
 def begin(ctx: Context, job: Job) -> None:
     """Work on a job just claimed, in a thread of its own."""
-    threading.Thread(target=work, args=(held(ctx, job), job), name=f"job-{job.id}", daemon=True).start()
+    try:
+        threading.Thread(target=work, args=(held(ctx, job), job), name=f"job-{job.id}", daemon=True).start()
+    except RuntimeError:  # no more threads: without its lease it goes back into the line
+        ctx.leases.pop(job.id, None)
+        raise
 
 
 def held(ctx: Context, job: Job) -> Context:
@@ -85,7 +94,8 @@ def work(ctx: Context, job: Job) -> None:
     except Exception:
         log.exception("job.lost", job=job.id, kind=job.kind)
     finally:
-        ctx.leases.pop(job.id, None)
+        if ctx.leases.get(job.id) is ctx.lease:
+            del ctx.leases[job.id]
         ctx.journal.end(job.id)
         queue.wake(ctx)
         ctx.turns.drifted.set()
@@ -105,7 +115,7 @@ def conclude(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -
 def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, Any]]:
     """The verdict of one job; an unexpected error is told as such, its trace goes to the server's log."""
     try:
-        with ctx.turns.work(job.app_id or ""):
+        with ctx.turns.work(job.app_id or "", ctx.check):
             app = prepare(ctx, job, say)
             if app is not None:
                 if job.generation > 1:  # what a server that died had begun must not run beside what is begun now
@@ -204,7 +214,12 @@ def rolled_back(ctx: Context, app: App, job: Job, say: Progress) -> None:
         say.step(f"v{bad} misbehaves: {job.payload['reason']}")
     release = releases.of_job(ctx, job) or releases.copy(ctx, app, job, old, why, say)
     kept = returns.kept(ctx, app, old)
-    shift(ctx, app, release, say, Manner(once=bad is None, wakes=False, retains=bad is None, kept=kept))
+    try:
+        shift(ctx, app, release, say, Manner(once=bad is None, wakes=False, retains=bad is None, kept=kept))
+    except PlatformError as error:
+        if bad is not None and not isinstance(error, Cancelled):
+            releases.watch_again(ctx, app, bad)
+        raise
 
 
 def restarted(ctx: Context, app: App, job: Job, say: Progress) -> None:

@@ -16,9 +16,9 @@ import structlog
 
 from control import events, push
 from control.context import Context
-from control.journal import clean
 from control.values import Push, Ref
 from core.errors import Denied, PlatformError, Unavailable
+from core.text import clean
 from hooks import wire
 
 log = structlog.get_logger()

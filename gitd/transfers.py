@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from control import push
-from control.journal import clean
 from control.values import Push
+from core.text import clean
 from gitd.report import Malformed, Report
 from gitd.transport import Git
 

@@ -19,11 +19,23 @@ class FileLock:
 
     def __enter__(self) -> None:
         self._threads.acquire()
+        try:
+            if self._depth == 0:
+                self._file = self._locked()
+        except BaseException:
+            self._threads.release()
+            raise
         self._depth += 1
-        if self._depth == 1:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a")
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def _locked(self) -> IO[str]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def __exit__(self, *exception: object) -> None:
         self._depth -= 1

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from core.states import InstanceState
 
+ONCE = "release"
+"""The process type of a deploy's own commands: they are one-offs, and never scaled."""
+
 
 @dataclass(frozen=True)
 class Limits:

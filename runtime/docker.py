@@ -15,7 +15,7 @@ import structlog
 from core.errors import DeployFailed
 from core.failpoints import INERT, FailPoints
 from runtime import containers, marks, networks
-from runtime.base import Instance, OneOff, ProcessSpec, Session
+from runtime.base import ONCE, Instance, OneOff, ProcessSpec, Session
 from runtime.engine import Engine, Refused, filters
 from runtime.firewall import Firewall
 from runtime.marks import Marks
@@ -25,8 +25,6 @@ log = structlog.get_logger()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Listed = dict[str, Any]
-ONCE = "release"
-"""The process type of a deploy's own commands, which are one-offs."""
 AT_ONCE = 8
 """Containers created or started at the same time by one call."""
 STAGGER = 1.0

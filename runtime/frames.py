@@ -1,20 +1,17 @@
-"""What a process writes, as the engine sends it: frames, lines, and text fit for a terminal."""
+"""What a process writes, as the engine sends it: frames and lines."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.errors import Unavailable
+from core.text import LINE_LIMIT, clean
 from runtime.containers import epoch
 
-LINE_LIMIT = 64 << 10
-"""Bytes of one log line; the rest of a longer one is dropped."""
 HEADER = 8
 ENGINE = 3
 """The stream on which the engine says why it cannot go on."""
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Frames:
@@ -82,7 +79,7 @@ class Log:
     def feed(self, data: bytes) -> Iterator[Piece]:
         for stream, stamped in self.frames.feed(data):
             if stream == ENGINE:
-                raise Unavailable("the engine cannot read a log", evidence=plain(stamped.decode(errors="replace")))
+                raise Unavailable("the engine cannot read a log", evidence=clean(stamped.decode(errors="replace")))
             stamp, _, text = stamped.partition(b" ")
             self.at = epoch(stamp.decode())
             yield Piece(self.at, len(text), self.lines.setdefault(stream, Lines()).feed(text))
@@ -90,8 +87,3 @@ class Log:
     def rest(self) -> list[str]:
         """What was written last, without an end of line."""
         return [text for lines in self.lines.values() if (text := lines.rest())]
-
-
-def plain(text: str) -> str:
-    """`text` without escape sequences and control characters."""
-    return CONTROL.sub("", text)

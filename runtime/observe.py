@@ -13,11 +13,12 @@ from threading import Event
 from typing import Any
 
 from core.errors import Unavailable
+from core.text import clean
 from runtime import marks
 from runtime.base import Answer, Check, Instance, LogLine
 from runtime.budget import PACE, Budget, Pace
 from runtime.engine import CHUNK, Engine, Refused, filters
-from runtime.frames import Frames, Lines, Log, plain
+from runtime.frames import Frames, Lines, Log
 from runtime.marks import Marks
 from runtime.probe import get
 
@@ -87,7 +88,7 @@ class DockerObserver:
                 return []
             raise
         text = b"".join(data for _, data in Frames().feed(raw)).decode(errors="replace")
-        return [plain(line)[:TAIL_WIDTH] for line in text.splitlines()][-lines:]
+        return [clean(line)[:TAIL_WIDTH] for line in text.splitlines()][-lines:]
 
     def listening(self, instance: str) -> list[str]:
         try:

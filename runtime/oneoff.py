@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from core.errors import ReleaseCommandFailed
+from core.text import clean
 from runtime.base import OneOff, Runtime
-from runtime.frames import Lines, plain
+from runtime.frames import Lines
 
 KILLED = 137
 """The exit code of what was killed."""
@@ -51,7 +52,7 @@ async def follow(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], 
         async with asyncio.timeout(timeout):
             async for stream, data in session.output():
                 for line in lines[stream].feed(data):
-                    say(plain(line))
+                    say(clean(line))
     except TimeoutError as error:
         hint = "Make it shorter, or take it out of the repository and run it by hand."
         raise ReleaseCommandFailed(f"the command did not end within {timeout:.0f} s", hint) from error
@@ -59,5 +60,5 @@ async def follow(runtime: Runtime, one_off: OneOff, say: Callable[[str], None], 
         silence.cancel()
         code = await session.close()
     for rest in filter(None, (pending.rest() for pending in lines.values())):
-        say(plain(rest))
+        say(clean(rest))
     return code

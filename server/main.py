@@ -89,6 +89,8 @@ async def serve(ctx: Context) -> None:
     servers = [quiet(app, uds=str(socket)), quiet(app, host="127.0.0.1", port=ctx.settings.api_port)]
     tasks = [asyncio.create_task(until(server.serve(), stop)) for server in servers]
     tasks.append(asyncio.create_task(until(Collector(ctx).run(), stop)))
+    if ctx.settings.shared:
+        tasks.append(asyncio.create_task(until(heed_others(ctx), stop)))
     threads = [begun(loop, ctx, stopping) for loop in (*LOOPS, lead)]
     async with ssh.listen(ctx, run_command):
         for thread in threads:
@@ -108,6 +110,14 @@ async def serve(ctx: Context) -> None:
 
 
 Loop = Callable[[Context, threading.Event], None]
+
+
+async def heed_others(ctx: Context) -> None:
+    """What a job of another server on the same state has changed is for the one that leads to put in order."""
+    async for _ in ctx.journal.ends():
+        ctx.turns.drifted.set()
+
+
 LOOPS = (worker.run, heartbeat.run)
 """What every server does."""
 LEADING = (reconcile.run, watch.run, garbage.run, liveness.run)

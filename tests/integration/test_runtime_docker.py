@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 
 from builder.stack import LABEL
-from control.journal import CONTROL
 from control.logs import Selection, Store, tidy
 from core.errors import Conflict, DeployFailed, Unavailable, Unhealthy
 from core.states import InstanceState
+from core.text import CONTROL, LINE_LIMIT
 from runtime import health
 from runtime.base import Limits, LogLine, OneOff
 from runtime.budget import Pace
 from runtime.docker import DockerRuntime
 from runtime.firewall import run as firewall_command
-from runtime.frames import LINE_LIMIT
 from runtime.observe import DockerObserver
 from runtime.oneoff import run_to_end
 from tests.runtimes import DOCKER, Engine, House

@@ -15,10 +15,11 @@ import pytest
 from control import collector, logs, processes, taps, values
 from control.collector import Collector
 from control.context import Context
-from control.journal import LINE_LIMIT, Journal, clean
+from control.journal import Journal
 from control.logs import Selection, Store
 from control.progress import Progress
 from core.states import InstanceState
+from core.text import LINE_LIMIT, clean
 from runtime.base import Instance, LogLine
 from runtime.memory import MemoryRuntime
 from tests.factories import APP, Remote, context, user

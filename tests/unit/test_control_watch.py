@@ -9,7 +9,7 @@ import pytest
 
 from control import processes, releases, watch
 from control.context import Context
-from control.traffic import Counts, Traffic
+from control.traffic import Counts, Traffic, since
 from control.values import User
 from control.watch import Watched
 from core.states import InstanceState
@@ -200,3 +200,20 @@ def test_traffic_of_the_last_minutes_counts_what_grew(ctx: Context) -> None:
     traffic.note([TargetStats("a", "v2-web-1-g2", 0, 50, 0)])
     assert traffic.lately("a", lambda name: name.endswith("-g2")) == Counts(50, 0)
     assert traffic.lately("b", lambda name: True) == Counts()
+
+
+def test_a_proxy_that_starts_anew_is_no_misbehaviour(ctx: Context, ada: User, remote: Remote) -> None:
+    proxy = watched(ctx, remote)
+    proxy.serve(15, "v2-web-1-g2", 50, never)
+    proxy.counts = {"v1-web-1-g1": [50, 11], "v2-web-1-g2": [0, 0]}
+    proxy.serve(30, "v2-web-1-g2", 50, never)
+    drain(ctx)
+    assert len(releases.list_releases(ctx, ada, "hello")) == 2
+    assert since(Counts(50, 11), Counts(150, 0)) == Counts(50, 11)
+
+
+def test_a_restart_does_not_end_the_watch(ctx: Context, ada: User, remote: Remote) -> None:
+    two(remote)
+    processes.restart(ctx, ada, "hello")
+    drain(ctx)
+    assert live(ctx)[1] == RESTING

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from core.errors import Unavailable
+from core.text import LINE_LIMIT, clean
 from runtime.budget import Budget, Pace
-from runtime.frames import LINE_LIMIT, Frames, Lines, Log, plain
+from runtime.frames import Frames, Lines, Log
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -42,7 +43,7 @@ def test_bytes_that_are_not_utf_8_are_replaced() -> None:
 
 
 def test_plain_text_has_no_escape_sequences_and_control_characters() -> None:
-    assert plain("\x1b[1;31mred\x1b[0m\x1b]0;title\x07 \x1b]8;;x\x1b\\link\ttab\x00\x9b\r") == "red link\ttab"
+    assert clean("\x1b[1;31mred\x1b[0m\x1b]0;title\x07 \x1b]8;;x\x1b\\link\ttab\x00\x9b\r") == "red link\ttab"
 
 
 def stamped(second: int, data: bytes, stream: int = 1) -> bytes:
