@@ -27,6 +27,7 @@ from core.errors import Unavailable
 log = structlog.get_logger()
 
 HANGS = 30
+POOLS = 4
 
 
 @contextmanager
@@ -46,7 +47,8 @@ def connect(host: str) -> docker.DockerClient:
     if socket.scheme == "unix" and not Path(socket.path).is_socket():  # docker-py would leave its own one open
         raise Unavailable("the Docker engine does not answer", "Is Docker running?", evidence=f"no {socket.path}")
     with engine_errors():
-        return docker.DockerClient(base_url=host, timeout=60)
+        # docker-py keeps a connection open for each of the last so many addresses it has asked for.
+        return docker.DockerClient(base_url=host, timeout=60, num_pools=POOLS)
 
 
 def listed(client: docker.DockerClient, **filters: object) -> list[dict[str, Any]]:
