@@ -46,14 +46,23 @@ class Needs:
 
 def needs(manifest: Manifest, expected: Sequence[str], config: Mapping[str, str]) -> Needs:
     """What `config` lacks of what app.json and, for names that it does not have, .env.example ask for."""
-    absent = {name: one for name, one in manifest.env.items() if name not in config and not given(name)}
-    missing = [Missing(name, "app.json", one.description) for name, one in absent.items() if unanswered(one)]
+    absent = {name: one for name, one in manifest.env.items() if name not in config and not platforms(name)}
+    missing = [
+        Missing(name, "app.json", one.description)
+        for name, one in absent.items()
+        if unanswered(one) and not given(name)
+    ]
     missing += [Missing(name, ".env.example") for name in expected if name not in config and name not in manifest.env]
     return Needs(
         {name: one.value for name, one in absent.items() if one.value is not None and not one.generator},
         {name: one.generator for name, one in absent.items() if one.generator},
         tuple(missing),
     )
+
+
+def platforms(name: str) -> bool:
+    """Whether the platform itself sets it, whatever app.json says."""
+    return name.startswith("PAAS_") or name in {"PORT", "DYNO", "GIT_REV", "SOURCE_VERSION"}
 
 
 def unanswered(variable: Variable) -> bool:

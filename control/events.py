@@ -35,8 +35,12 @@ def said(ctx: Context, job: Job | None, what: str) -> str:
     if job is not None and job.state in ENDED and not ctx.journal.path(job.id).exists():
         kept = f"Those of the newest {ctx.settings.kept_builds} are, for {ctx.settings.kept_log_days} days."
         raise NotFound(f"the log of {what} is no longer kept", kept)
-    lines, _ = ctx.journal.read(job.id) if job is not None else ([], 0)
-    return "".join(f"{line}\n" for line in lines)
+    found: list[str] = []
+    offset, lines = 0, [""]
+    while job is not None and lines:
+        lines, offset = ctx.journal.read(job.id, offset)
+        found += lines
+    return "".join(f"{line}\n" for line in found)
 
 
 async def follow(ctx: Context, job_id: int) -> AsyncIterator[str]:
@@ -46,9 +50,10 @@ async def follow(ctx: Context, job_id: int) -> AsyncIterator[str]:
         while True:
             changed.clear()
             last = await asyncio.to_thread(ended, ctx, job_id)
-            lines, offset = ctx.journal.read(job_id, offset)
-            for line in lines:
-                yield line
+            while lines := (read := await asyncio.to_thread(ctx.journal.read, job_id, offset))[0]:
+                offset = read[1]
+                for line in lines:
+                    yield line
             if last:
                 return
             with suppress(TimeoutError):

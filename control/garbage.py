@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
@@ -53,7 +54,15 @@ def collect(ctx: Context, app_id: str) -> None:
     with ctx.turns.if_free(app_id) as free:
         if free:
             quietly(lambda: collect_images(ctx, app_id))
-            quietly(lambda: bare.gather(ctx.repository(app_id), PACKS))
+            quietly(lambda: gather(ctx, app_id))
+
+
+def gather(ctx: Context, app_id: str) -> None:
+    """Put the app's packs together, unless somebody waits for its turn."""
+    with ctx.db.begin() as session:
+        if queue.waits(session, app_id):
+            return
+    bare.gather(ctx.repository(app_id), PACKS)
 
 
 def quietly(step: Callable[[], Found]) -> Found | None:
@@ -149,6 +158,11 @@ def collect_logs(ctx: Context) -> None:
     age = timedelta(days=ctx.settings.kept_log_days)
     for job_id in stale(jobs, here, now(), ctx.settings.kept_builds, age):
         ctx.journal.remove(job_id)
+    with ctx.db.begin() as session:
+        known = set(session.scalars(select(App.id)))
+    for folder in (ctx.settings.home / "logs" / "apps").iterdir():
+        if folder.name not in known:  # lines that came after their app was destroyed made it anew
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def said(job: Job) -> Said:

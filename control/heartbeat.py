@@ -88,6 +88,8 @@ def take_over(ctx: Context, watch: Watch) -> bool:
                 )
             log.warning("job.abandoned", job=job.id, kind=job.kind, holder=job.holder, freed=freed)
     for job in dead:
+        if job.state == JobState.FAILED:
+            ctx.journal.write(job.id, f" !     {queue.INTERRUPTED.message}")
         ctx.journal.end(job.id)
         ctx.turns.drifted.set()
     watch.seen = {job.id: watch.seen[job.id] for job in foreign if job not in dead and job.id in watch.seen}

@@ -19,6 +19,25 @@ from core.text import clean
 log = structlog.get_logger()
 
 
+MOST = 10 << 20
+"""Bytes of one job's log; what is longer keeps its steps, errors and verdict."""
+AT_ONCE = 1 << 20
+"""Bytes of it that are read at a time."""
+TELLING = ("----->", "=====>", " !     ")
+
+
+def bounded(line: str, size: int) -> str:
+    """What is written of a line to a log of `size` bytes already."""
+    if line.startswith(TELLING):
+        return f"{line}\n" if size < 2 * MOST else ""
+    if size >= MOST:
+        return ""
+    return f"{line}\n" if size + len(line.encode()) < MOST else f"{line}\n{CUT}"
+
+
+CUT = f"       (the log is longer than {MOST >> 20} MB: only its steps and errors are kept from here on)\n"
+
+
 class Notices:
     """What the kernel tells of the folder, to those who follow a file in it; there as long as anybody does."""
 
@@ -62,7 +81,7 @@ class Journal:
         """Append one line; a full disk loses lines, never a deploy."""
         try:
             with self.path(job_id).open("a", encoding="utf-8", errors="replace") as file:
-                file.write(clean(line) + "\n")
+                file.write(bounded(clean(line), file.tell()))
         except OSError as error:
             log.warning("journal.lost", job=job_id, error=str(error))
 
@@ -72,11 +91,11 @@ class Journal:
             os.utime(self.path(job_id))
 
     def read(self, job_id: int, offset: int = 0) -> tuple[list[str], int]:
-        """Whole lines from byte `offset` on, and the offset behind them."""
+        """Whole lines from byte `offset` on, a good many at most, and the offset behind them."""
         try:
             with self.path(job_id).open("rb") as file:
                 file.seek(offset)
-                data = file.read()
+                data = file.read(AT_ONCE)
         except FileNotFoundError:
             return [], offset
         whole = data[: data.rfind(b"\n") + 1]

@@ -87,7 +87,7 @@ class Lease:
         """Before every outside effect: Cancelled when somebody wants the work to end, Fenced when it is not ours."""
         self.fence()
         if self.over.done():
-            raise Cancelled(f"cancelled by {self._by}", "Nothing has changed; push again to deploy.")
+            raise Cancelled(f"cancelled by {self._by}", "What ran before still does.")
 
     def fence(self) -> None:
         if not self.held():

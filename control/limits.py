@@ -77,11 +77,11 @@ def may_run(session: Session, app: App) -> bool:
 def write(session: Session, app: App, process: str, changes: Mapping[str, Amount]) -> bool:
     """Record the limits; tell whether anything is different now."""
     row = session.get(Formation, (app.id, process))
-    if row is None:
+    different = any((getattr(row, name) if row else None) != amount for name, amount in changes.items())
+    if row is None and different:
         row = Formation(app_id=app.id, process=process, count=0)
         session.add(row)
-    different = any(getattr(row, name) != amount for name, amount in changes.items())
-    for name, amount in changes.items():
+    for name, amount in changes.items() if row else ():
         setattr(row, name, amount)
     return different
 

@@ -25,7 +25,7 @@ from runtime.base import Check, Instance
 
 log = structlog.get_logger()
 
-AT_ONCE = 8
+AT_ONCE = 32
 """Instances that are asked at the same time."""
 LEAST = 1.0
 """Seconds between two probes of an instance, whatever its check says."""
@@ -88,8 +88,10 @@ def run(ctx: Context, stopping: threading.Event) -> None:
                 threading.Thread(target=revive_quietly, args=(ctx, one), name="revive", daemon=True).start()
         except PlatformError as error:
             log.warning("liveness.failed", error=str(error))
+            stopping.wait(LEAST)
         except Exception:
             log.exception("liveness.failed")
+            stopping.wait(LEAST)
         ctx.turns.mended.wait(ward.rest())
 
 
@@ -101,7 +103,7 @@ def look(ctx: Context, ward: Ward, stopping: threading.Event) -> list[Watched]:
     with ctx.db.begin() as session:
         ward.admit(one for app, want in asking for one in watched(ctx, session, app, want, running[app.id]))
     due = ward.due()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(max(1, min(len(due), AT_ONCE))) as pool:
         alive = list(
             pool.map(lambda one: liveness.alive(ctx.observer, one.instance, one.host, one.check, stopping), due)
         )

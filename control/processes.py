@@ -12,7 +12,7 @@ from control import access, deployments, queue, routes, values, wanted
 from control.context import Context
 from control.events import audit
 from control.progress import Progress
-from core.errors import Conflict, Invalid, NotFound, PlatformError
+from core.errors import Conflict, Invalid, NotFound
 from core.states import InstanceState
 from models import App, Formation, Release
 from runtime.base import ONCE, Instance, OneOff
@@ -115,16 +115,11 @@ def apply_scale(ctx: Context, app: App, counts: dict[str, int], say: Progress) -
         growing = [spec for spec in specs if spec.process in counts and (spec.process, spec.count) not in running]
         for spec in growing:
             say.step(f"Starting {spec.process} ({spec.count})")
-        try:
-            with say.phase("start"):
-                deployments.bring_up(ctx, row, growing, say)
-            ctx.at("scale.started")
-            record(ctx, app, counts)
-        except PlatformError:
-            deployments.retire_soon(ctx, app.id)
-            raise
-    else:
-        record(ctx, app, counts)
+        # What was started of a scaling that fails is surplus when the job has ended: reconcile takes it away.
+        with say.phase("start"):
+            deployments.bring_up(ctx, row, growing, say)
+        ctx.at("scale.started")
+    record(ctx, app, counts)
     routes.put(ctx, app.id)
     deployments.retire_soon(ctx, app.id)
     say.section(", ".join(f"{process}={count}" for process, count in sorted(counts.items())) + f" ({say.summary()})")

@@ -76,16 +76,16 @@ def begin(ctx: Context, user: values.User, name: str) -> Push:
     app_id = row.id if row else names.new_id()
     entry = Push(names.new_id(), app_id, name, ctx.repository(app_id), user, max_pack, refusal)
     ctx.pushes[entry.id] = Standing(app=app_id, new=row is None)
+    mark(ctx, entry).touch()
     if row is None:
-        mark(ctx, app_id).touch()
         apps.make_repository(ctx, app_id)
     ctx.fail("push.begun")
     return entry
 
 
-def mark(ctx: Context, app_id: str) -> Path:
-    """While this file is there, the repository of an app that does not exist yet is no stray one."""
-    return ctx.scratch / f"push-{app_id}"
+def mark(ctx: Context, entry: Push) -> Path:
+    """While this file is there, on whichever server, the app's repository and its branch are somebody's business."""
+    return ctx.scratch / f"push-{entry.app}-{entry.id}"
 
 
 def room(ctx: Context) -> tuple[int, str]:
@@ -207,7 +207,8 @@ def announce(ctx: Context, entry: Push, refs: Sequence[Ref]) -> values.Job | Non
         keep_app(ctx, entry, standing)
         return None
     with standing.guard:
-        standing.job = enqueue(ctx, entry, standing, mine)
+        if standing.job is None:
+            standing.job = enqueue(ctx, entry, standing, mine)
     ctx.fail("push.queued")
     queue.wake(ctx)
     return standing.job
@@ -279,10 +280,11 @@ def settle(ctx: Context, entry: Push, gone: bool = False) -> dict[str, str]:
             log.warning("push.unannounced", app=entry.app, commit=moved.new)
             standing.job = enqueue(ctx, entry, standing, moved)
             queue.wake(ctx)
-    if standing.new:
-        if not exists(ctx, entry.app):
-            bare.remove(entry.path)
-        mark(ctx, entry.app).unlink(missing_ok=True)
+    if standing.new and not exists(ctx, entry.app):
+        bare.remove(entry.path)
+    mark(ctx, entry).unlink(missing_ok=True)
+    if standing.job is None:
+        ctx.turns.drifted.set()
     if gone and standing.job is not None and CANCEL in standing.options:
         with suppress(Conflict):  # it has just ended
             queue.cancel(ctx, entry.user, standing.job.id)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -68,6 +70,8 @@ def claim(ctx: Context) -> Job | None:
 def hold(ctx: Context, job: Job) -> Lease:
     """The lease of a job just claimed; beats until it is let go."""
     lease = ctx.leases[job.id] = Lease(ctx.db, job)
+    if job.cancelled_by:  # somebody did while nobody held it
+        lease.cancel(job.cancelled_by)
     ctx.turns.holding.set()
     return lease
 
@@ -132,7 +136,8 @@ def cancel(ctx: Context, user: values.User, job_id: int) -> values.Job:
         ctx.journal.end(job_id)
         ctx.turns.drifted.set()
     elif lease := ctx.leases.get(job_id):
-        lease.cancel(user.name)
+        # In a thread of its own: the engine may be slow to end what is in progress, and the beat sees to the rest.
+        threading.Thread(target=lease.cancel, args=(user.name,), name=f"end-{job_id}", daemon=True).start()
     return result
 
 
@@ -159,6 +164,13 @@ def failure(error: PlatformError) -> dict[str, Any]:
         "evidence": error.evidence,
         "hint": error.hint,
     }
+
+
+def rested(session: Session, app_id: str, kind: str, since: timedelta) -> bool:
+    """Whether no job of the app is in line, and the last of this kind ended that long ago."""
+    newest = select(func.max(Job.finished_at)).where(Job.app_id == app_id, Job.kind == kind)
+    ended = session.scalar(newest)
+    return not waits(session, app_id) and (ended is None or now() - ended >= since)
 
 
 def scaling(session: Session, app_id: str) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import Select, func, select
@@ -27,6 +29,9 @@ LONGEST_REST = 60.0
 """Seconds without any event after which it looks all the same: an event may be lost with the engine."""
 GRACE = 5.0
 """Seconds something must look orphaned before it is removed: it may be just being made."""
+
+AGAIN = timedelta(minutes=1)
+"""How long after a destruction that failed the next one begins."""
 
 Suspects = dict[str, float]
 """What looks orphaned (app id or image digest), and since when on the monotonic clock."""
@@ -95,7 +100,7 @@ def drifts(ctx: Context, session: Session, app: App, instances: Sequence[Instanc
     except PlatformError:  # mending says what is wrong with the repository
         moved = True
     if app.deleting:
-        return not queue.waits(session, app.id)
+        return queue.rested(session, app.id, "destroy", AGAIN)
     half_done = bool(want.in_flight or session.scalar(unfinished(app))) and not queue.waits(session, app.id)
     return bool(unrouted or moved or half_done or want.missing(mine) or want.surplus(mine))
 
@@ -119,6 +124,8 @@ def mend(ctx: Context, app_id: str) -> None:
         if app is None or queue.waits(session, app_id):
             return  # a job will see to it
         close(session, app)
+        if app.deleting and not queue.rested(session, app.id, "destroy", AGAIN):
+            return
         if app.deleting:  # its destruction failed half-way: it goes on until nothing is left
             queue.add(ctx, session, app, "destroy", values.User(id="", name="paas"), name=app.name)
         want = wanted.of(ctx, session, app)
@@ -153,8 +160,8 @@ def unfinished(app: App) -> Select[Build]:
 def mend_tip(ctx: Context, app: App) -> None:
     """The branch stands on what is live; a commit git took but nobody queued is queued now."""
     ref, stands = f"{push.HEADS}{app.branch}", tip(ctx, app)
-    if stands is None or stands == app.live_commit:
-        return
+    if stands is None or stands == app.live_commit or app.id in pushed(ctx):
+        return  # who pushes announces it in a moment, and the end of the push is looked at again
     with ctx.db.begin() as session:
         query = select(Build.id).where(
             Build.app_id == app.id, Build.commit == stands, Build.state != BuildState.PENDING
@@ -192,8 +199,25 @@ def sweep(ctx: Context, strays: set[str], suspects: Suspects, grace: float) -> S
 def stray_apps(ctx: Context, present: set[str], apps: set[str]) -> set[str]:
     """Ids of apps that left something behind; `present` are those the engine and the proxy know."""
     repositories = {path.name.removesuffix(".git") for path in (ctx.settings.home / "repos").glob("*.git")}
-    begun = {path.name.removeprefix("push-") for path in (ctx.settings.home / "tmp").glob("*/push-*")}
-    return (present | repositories) - apps - begun - {standing.app for standing in list(ctx.pushes.values())}
+    return (present | repositories) - apps - pushed(ctx)
+
+
+def pushed(ctx: Context) -> set[str]:
+    """Ids of apps that somebody is pushing to, through whichever server that lives."""
+    marks = (ctx.settings.home / "tmp").glob("*/push-*")
+    return {path.name.split("-")[1] for path in marks if path.parent.name == ctx.server or alive(ctx, path.parent.name)}
+
+
+def alive(ctx: Context, server: str) -> bool:
+    """Whether a server of that name runs: it holds the lock of its name."""
+    try:
+        with (ctx.settings.home / "run" / f"server-{server}.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def discard_app(ctx: Context, app_id: str) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
 from builder.manifest import Manifest
 from builder.needs import Needs, generate, needs, refusal
 from control import configvars
 from control.context import Context
 from control.events import audit
 from control.progress import Progress
-from models import App, Build
+from models import App, Build, ConfigVar, Job, Release
+
+SET = "set"
+"""In the payload of a job: names it has set of what app.json gives, and their versions."""
 
 
 def meet(
@@ -28,10 +34,31 @@ def meet(
             configvars.check(config, made)
             configvars.write(ctx, session, session.get_one(App, app.id), before, made)
             audit(session, "config.changed", user=build.user_id, app=app.id, names=sorted(made), source="app.json")
+            note(session, build, sorted(made))
     if made:
         say.redact(made.values())
         say.step(f"Setting config vars: {', '.join(sorted(made))} (from app.json)")
     return config
+
+
+def note(session: Session, build: Build, names: list[str]) -> None:
+    """Let the job remember what it has set, at which versions: when it fails, that goes again."""
+    job = session.scalar(select(Job).where(Job.build_id == build.id))
+    if job is not None:
+        session.flush()
+        rows = session.scalars(select(ConfigVar).where(ConfigVar.app_id == build.app_id, ConfigVar.name.in_(names)))
+        job.payload = {**job.payload, SET: {**job.payload.get(SET, {}), **{row.name: row.version for row in rows}}}
+
+
+def undo(ctx: Context, job: Job) -> None:
+    """Unset what a job that failed has set by itself, unless its release was live or somebody has set it since."""
+    with ctx.db.begin() as session:
+        row = session.get(Job, job.id)
+        if row is None or session.scalar(select(Release.id).where(Release.job_id == job.id, Release.ran.is_(True))):
+            return
+        for name, version in row.payload.get(SET, {}).items():
+            mine = (ConfigVar.app_id == row.app_id, ConfigVar.name == name, ConfigVar.version == version)
+            session.execute(delete(ConfigVar).where(*mine))
 
 
 def values(found: Needs) -> dict[str, str]:

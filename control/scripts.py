@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from builder.manifest import Manifest
-from control import wanted
+from control import configvars, wanted
 from control.context import Context
 from control.progress import Progress
 from core.errors import PlatformError, ReleaseCommandFailed
@@ -111,6 +111,8 @@ def trouble(ctx: Context, app: App, release: Release, script: Script, say: Progr
 
 def run(ctx: Context, app: App, release: Release, script: Script, say: Progress) -> int:
     """Run it to its end; its exit code."""
+    # A job taken up again may run nothing but this.
+    say.redact(configvars.open_snapshot(ctx, app, release.number, release.sealed_config).values())
     say.step(f"Running {script.title}: {script.line}")
     one_off = OneOff(
         app=app.id,

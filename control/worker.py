@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from control import (
     push,
     queue,
     releases,
+    requirements,
     returns,
     routes,
     scripts,
@@ -29,7 +31,7 @@ from control.context import Context
 from control.deployments import Manner
 from control.lease import Fenced
 from control.progress import Progress
-from core.errors import Cancelled, PlatformError, Unavailable
+from core.errors import Cancelled, Conflict, PlatformError, Unavailable
 from core.states import JobState
 from models import App, Job, Release
 from repos import bare
@@ -85,7 +87,7 @@ def work(ctx: Context, job: Job) -> None:
     """Do one job to its verdict, whatever happens."""
     say = Progress(lambda line: ctx.journal.write(job.id, line))
     try:
-        ctx.at("job.claimed")
+        ctx.fail("job.claimed")
         state, verdict = attempt(ctx, job, say)
         ctx.fail("job.done")
         conclude(ctx, job, state, verdict)
@@ -115,6 +117,7 @@ def conclude(ctx: Context, job: Job, state: JobState, verdict: dict[str, Any]) -
 def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, Any]]:
     """The verdict of one job; an unexpected error is told as such, its trace goes to the server's log."""
     try:
+        ctx.check()
         with ctx.turns.work(job.app_id or "", ctx.check):
             app = prepare(ctx, job, say)
             if app is not None:
@@ -132,6 +135,8 @@ def attempt(ctx: Context, job: Job, say: Progress) -> tuple[JobState, dict[str, 
             "Try again; the server's log has the details.",
             evidence=type(error).__name__,
         )
+    ctx.fence()
+    requirements.undo(ctx, job)
     for line in failure.lines():
         say.error(line)
     ended = JobState.CANCELLED if isinstance(failure, Cancelled) else JobState.FAILED
@@ -250,7 +255,8 @@ def destroyed(ctx: Context, app: App, job: Job, say: Progress) -> None:
     ctx.proxy.delete(app.id)
     ctx.runtime.remove(app.id)
     for digest in builds.images_of(ctx, app):
-        ctx.images.remove(digest)
+        with suppress(Conflict):  # somebody else's container has it; reconcile removes it once that is gone
+            ctx.images.remove(digest)
     bare.remove(ctx.repository(app.id))
     shutil.rmtree(ctx.settings.home / "logs" / "apps" / app.id, ignore_errors=True)
     ctx.at("app.forgotten")

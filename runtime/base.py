@@ -10,6 +10,8 @@ from typing import Protocol
 
 from core.states import InstanceState
 
+KILLED = 137
+"""The exit code of what was killed."""
 ONCE = "release"
 """The process type of a deploy's own commands: they are one-offs, and never scaled."""
 

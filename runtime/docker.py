@@ -65,7 +65,6 @@ class DockerRuntime:
         self.fail("runtime.created")
         idle = [ids[n] for n in ids if n not in here or here[n]["State"] in ("created", "exited")]
         together(self.start, idle)
-        in_turn(self.discard, [found for n, found in here.items() if n > spec.count])
         return [containers.instance(self.inspect(ids[n])) for n in sorted(ids)]
 
     def instances(self, app: str | None = None) -> list[Instance]:

@@ -100,9 +100,13 @@ def settled(
     Called after the health of the others has been awaited, that time has mostly passed already.
     """
     stop, deadline = cancelled or Event(), time.monotonic() + seconds + START_TIMEOUT
+    up: float | None = None
     while time.monotonic() < deadline:
         now = present(runtime, observer, instance)
-        left = now.started_at + seconds - time.time()
+        if up is None and now.state is InstanceState.UP:
+            up = time.monotonic()
+        # By the engine's clock it has mostly passed already; by our own, which may be another, since the first look.
+        left = min(now.started_at - time.time(), up - time.monotonic() if up is not None else 0.0) + seconds
         if now.state is InstanceState.UP and left <= 0:
             return
         if stop.wait(min(INTERVAL, max(left, EAGER))):

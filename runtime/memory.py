@@ -57,8 +57,7 @@ class MemoryRuntime:
     def apply(self, spec: ProcessSpec) -> list[Instance]:
         with self.lock:
             here = {record.instance.number: record.instance for record in self.records.values() if of(record, spec)}
-            for number in [number for number in here if number > spec.count]:
-                self.drop(here.pop(number))
+            here = {number: one for number, one in here.items() if number <= spec.count}
             missing = [number for number in range(1, spec.count + 1) if number not in here]
             addresses = free(spec.subnet, self.taken(spec.app), len(missing))
             for number, address in zip(missing, addresses, strict=True):

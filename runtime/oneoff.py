@@ -8,12 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from core.errors import ReleaseCommandFailed
 from core.text import clean
-from runtime.base import OneOff, Runtime
+from runtime.base import KILLED, OneOff, Runtime
 from runtime.frames import Lines
-
-KILLED = 137
-"""The exit code of what was killed."""
-
 
 Interrupt = Callable[[], object]
 Ending = Callable[[Interrupt], AbstractContextManager[None]]

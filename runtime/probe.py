@@ -67,6 +67,8 @@ def get(address: str, port: int, host: str, check: Check, timeout: float, cancel
         response = HTTPResponse(cast(socket.socket, source), method="GET")
         response.begin()
         return Answer(response.status, body(response, check.content.encode()))
+    except ConnectionError:  # closed without an answer, which http.client takes for bad HTTP too
+        raise
     except HTTPException as error:
         raise ConnectionError(f"it does not speak HTTP ({type(error).__name__})") from error
     finally:

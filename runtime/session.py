@@ -10,11 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 from core.errors import DeployFailed, Unavailable
-from runtime.base import OneOff
+from runtime.base import KILLED, OneOff
 from runtime.engine import CHUNK, Engine, Refused, hang_up
 from runtime.frames import Frames
 
-KILLED = 128 + signal.SIGKILL
 END_TIMEOUT = 10.0
 """Seconds the engine may take to note the end of a command whose output has ended."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from runtime.base import OneOff
+from runtime.base import KILLED, OneOff
 
-KILLED = 137
 NOT_FOUND = 127
 
 

@@ -63,4 +63,4 @@ async def attach(call: Call) -> int:
 async def cancel(call: Call) -> None:
     job = await call.client.post(f"{call.app}/{path('builds', call.args.number)}/cancel")
     what = f"build {job['build']}" if job["build"] else f"the {job['kind']}"
-    await call.step(f"Cancelled {what} of {call.args.app}")
+    await call.step(f"{'Cancelled' if job['state'] == 'cancelled' else 'Told to end:'} {what} of {call.args.app}")

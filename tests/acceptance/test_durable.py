@@ -80,7 +80,7 @@ def test_a_detached_push_that_fails_moves_the_branch_back(installation: Installa
 
 
 def test_ctrl_c_leaves_the_deploy_running(installation: Installation, app: Repository) -> None:
-    app.commit(python_app("two", Procfile="web: python app.py\nrelease: sleep 2\n"))
+    app.commit(python_app("two", Procfile="web: python app.py\nrelease: sleep 10\n"))
     push = pushing(app)
     said(app, "Running release command")
     os.killpg(push.pid, signal.SIGINT)

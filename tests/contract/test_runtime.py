@@ -68,13 +68,17 @@ def test_two_threads_that_apply_the_same_start_it_once(house: House) -> None:
     assert len(house.runtime.instances(house.app)) == 2
 
 
-def test_scaling_keeps_the_first_and_takes_away_the_last(house: House) -> None:
+def test_scaling_keeps_the_first_and_leaves_the_last_to_who_drains_it(house: House) -> None:
     (first,) = house.runtime.apply(house.spec())
     more = house.runtime.apply(house.spec(count=2))
     assert more[0].id == first.id
     assert [one.id for one in house.runtime.apply(house.spec())] == [first.id]
+    assert {one.id for one in house.runtime.instances(house.app)} == {one.id for one in more}
+    house.runtime.remove(house.app, ids=frozenset({more[1].id}))
     assert [one.id for one in house.runtime.instances(house.app)] == [first.id]
-    assert house.runtime.apply(house.spec(count=0)) == house.runtime.instances(house.app) == []
+    assert house.runtime.apply(house.spec(count=0)) == []
+    house.runtime.remove(house.app)
+    assert house.runtime.instances(house.app) == []
 
 
 def test_a_new_generation_and_a_new_release_leave_the_old_ones_running(house: House) -> None:
