@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -204,8 +205,10 @@ def stray_apps(ctx: Context, present: set[str], apps: set[str]) -> set[str]:
 
 def pushed(ctx: Context) -> set[str]:
     """Ids of apps that somebody is pushing to, through whichever server that lives."""
-    marks = (ctx.settings.home / "tmp").glob("*/push-*")
-    return {path.name.split("-")[1] for path in marks if path.parent.name == ctx.server or alive(ctx, path.parent.name)}
+    for folder in (ctx.settings.home / "tmp").iterdir():
+        if folder.name != ctx.server and not alive(ctx, folder.name):
+            shutil.rmtree(folder, ignore_errors=True)  # what a server that is dead was unpacking, and its pushes
+    return {path.name.split("-")[1] for path in (ctx.settings.home / "tmp").glob("*/push-*")}
 
 
 def alive(ctx: Context, server: str) -> bool:

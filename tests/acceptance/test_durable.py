@@ -107,10 +107,11 @@ COPY . /app
 RUN echo begun; setsid sh -c 'while :; do sleep 1; done' & setsid sleep 3600 & sleep 3600
 CMD ["python3", "/app/app.py"]
 """
+PATIENT = '{"healthchecks": {"web": [{"type": "startup", "path": "/", "attempts": 20}]}}'
 STUCK = {
     "a build with grandchildren": ("begun", {}),
     "a release command": ("Running release command", {"Procfile": "web: python app.py\nrelease: sleep 3600\n"}),
-    "the waiting for health": ("Starting web", {"app.py": "import time\ntime.sleep(3600)\n"}),
+    "the waiting for health": ("Starting web", {"app.py": "import time\ntime.sleep(3600)\n", "app.json": PATIENT}),
 }
 
 
