@@ -38,6 +38,7 @@ class Lease:
         """Done when the work must end before its time."""
         self._db = db
         self._by: str | None = None
+        self._lost = False
         self._interrupts: list[Interrupt] = []
         self._interrupted: list[Interrupt] = []
         self._guard = threading.Lock()
@@ -45,6 +46,11 @@ class Lease:
     def cancel(self, by: str) -> None:
         """End the work: the build, the release command or the waiting for health stops now."""
         self._by = self._by or by
+        self.end()
+
+    def abandon(self) -> None:
+        """This server stops: whoever starts next takes the job up where it is."""
+        self._lost = True
         self.end()
 
     def end(self) -> None:
@@ -90,7 +96,7 @@ class Lease:
             raise Cancelled(f"cancelled by {self._by}", "What ran before still does.")
 
     def fence(self) -> None:
-        if not self.held():
+        if self._lost or not self.held():
             raise Fenced(f"job {self.job}, generation {self.generation}")
 
     def held(self) -> bool:

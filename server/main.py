@@ -98,6 +98,7 @@ async def serve(ctx: Context) -> None:
         log.info("server.ready", ssh_port=ctx.settings.ssh_port, api_port=ctx.settings.api_port)
         await stop.wait()
     stopping.set()
+    await asyncio.to_thread(abandon, ctx)
     ctx.turns.queued.set()
     ctx.turns.holding.set()
     ctx.turns.switched.set()
@@ -110,6 +111,12 @@ async def serve(ctx: Context) -> None:
 
 
 Loop = Callable[[Context, threading.Event], None]
+
+
+def abandon(ctx: Context) -> None:
+    """End the work on every job here and now; the rows say where the next server goes on."""
+    for lease in list(ctx.leases.values()):
+        lease.abandon()
 
 
 async def heed_others(ctx: Context) -> None:

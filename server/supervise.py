@@ -130,7 +130,8 @@ class Runit:
     def supervised(self, name: str) -> bool:
         """Whether a runsv listens for orders."""
         try:
-            os.close(os.open(self.folder / name / "supervise" / "control", os.O_WRONLY | os.O_NONBLOCK))
+            for pipe in ("control", "ok"):  # it makes one after the other, and `sv` wants both
+                os.close(os.open(self.folder / name / "supervise" / pipe, os.O_WRONLY | os.O_NONBLOCK))
         except OSError:
             return False
         return True

@@ -53,8 +53,8 @@ def pushing(repository: Repository, *options: str) -> subprocess.Popen[str]:
 
 
 def said(repository: Repository, words: str) -> None:
-    """Wait until the newest build's log has these words."""
-    until(lambda: words in repository.installation.ssh("builds:output", repository.app, check=False).stdout, 30)
+    """Wait until the log of the second build, the one after the fixture's, has these words."""
+    until(lambda: words in repository.installation.ssh("builds:output", repository.app, "2", check=False).stdout, 30)
 
 
 def test_a_detached_push_returns_when_queued_and_can_be_attached_to(

@@ -20,6 +20,7 @@ from core.errors import NotFound, StepFailed
 from models import Build, Job
 from tests.factories import APP, Remote, context, drain, git, job, settle, user
 from tests.misbehaving import Crashing
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -214,3 +215,17 @@ def every(ctx: Context, job_id: int) -> list[str]:
     while read := ctx.journal.read(job_id, offset)[0]:
         found, offset = found + read, ctx.journal.read(job_id, offset)[1]
     return found
+
+
+def test_a_server_that_stops_leaves_its_jobs_to_the_next_one(ctx: Context, ada: User, remote: Remote) -> None:
+    remote.push(APP)
+    configvars.change(ctx, ada, "hello", {"MISBEHAVE": "deaf"}, restart=False)
+    pushed, _ = remote.push({**APP, "app.py": "2"}, work=False)
+    assert pushed is not None
+    claimed, thread = started(ctx)
+    until(lambda: "Starting web" in said(ctx, pushed.id))
+    ctx.leases[claimed.id].abandon()
+    thread.join(2)
+    assert not thread.is_alive() and job(ctx, pushed.id).state == "running"
+    heartbeat.take_over(ctx, Watch())
+    assert job(ctx, pushed.id).state == "pending"
