@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 LONGEST_REST = 60.0
 """Seconds without any event after which it looks all the same: an event may be lost with the engine."""
+KEPT_REST = 15.0
+"""The same while instances are kept: a clock that jumps is no event either."""
 GRACE = 5.0
 """Seconds something must look orphaned before it is removed: it may be just being made."""
 
@@ -57,8 +59,9 @@ def rest(ctx: Context) -> float:
             end = session.scalar(due)
     except PlatformError:
         return GRACE
-    left = (end - now()).total_seconds() if end else LONGEST_REST
-    return min(max(left, 0.1), LONGEST_REST)
+    if end is None:
+        return LONGEST_REST
+    return min(max((end - now()).total_seconds(), 0.1), KEPT_REST)
 
 
 def look(ctx: Context, suspects: Suspects) -> Suspects:
