@@ -7,12 +7,14 @@ import pwd
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from builder.memory import MemoryImages
 from control import accounts, push, queue, reconcile, values, worker
 from control.context import Context
 from control.journal import Journal
+from control.turns import Turns
 from control.values import Ref, User
 from core.config import Settings
 from core.failpoints import FailPoints
@@ -125,6 +127,26 @@ def settle(ctx: Context) -> None:
 def job(ctx: Context, job_id: int) -> Job:
     with ctx.db.begin() as session:
         return session.get_one(Job, job_id)
+
+
+def elsewhere(ctx: Context) -> Context:
+    """Another server on the same database and state."""
+    other = replace(ctx, server="other", turns=Turns(), leases={}, pushes={})
+    other.scratch.mkdir(exist_ok=True)
+    return other
+
+
+def started(ctx: Context) -> tuple[Job, threading.Thread]:
+    """The next job, being done in a thread."""
+    claimed = queue.claim(ctx)
+    assert claimed is not None
+    thread = threading.Thread(target=worker.work, args=(worker.held(ctx, claimed), claimed))
+    thread.start()
+    return claimed, thread
+
+
+def said(ctx: Context, job_id: int) -> str:
+    return "\n".join(ctx.journal.read(job_id)[0])
 
 
 APP = {"Procfile": "web: python app.py\nworker: python work.py\n", "app.py": "print('one')\n", "requirements.txt": ""}

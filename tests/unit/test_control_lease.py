@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +14,10 @@ from control.context import Context
 from control.heartbeat import Watch
 from control.lease import Fenced, Lease
 from control.places import next_one
-from control.turns import Turns
 from control.values import User
 from core.errors import Cancelled, Conflict, Invalid
 from models import Job
-from tests.factories import APP, Remote, context, drain, job, settle, user
+from tests.factories import APP, Remote, context, drain, elsewhere, job, said, settle, started, user
 from tests.misbehaving import Slow
 from tests.waiting import until
 
@@ -39,26 +37,6 @@ def ada(ctx: Context) -> User:
 @pytest.fixture
 def remote(ctx: Context, ada: User) -> Remote:
     return Remote(ctx, ada)
-
-
-def elsewhere(ctx: Context) -> Context:
-    """Another server on the same database and state."""
-    other = replace(ctx, server="other", turns=Turns(), leases={}, pushes={})
-    other.scratch.mkdir(exist_ok=True)
-    return other
-
-
-def started(ctx: Context) -> tuple[Job, threading.Thread]:
-    """The next job, being done in a thread."""
-    claimed = queue.claim(ctx)
-    assert claimed is not None
-    thread = threading.Thread(target=worker.work, args=(worker.held(ctx, claimed), claimed))
-    thread.start()
-    return claimed, thread
-
-
-def said(ctx: Context, job_id: int) -> str:
-    return "\n".join(ctx.journal.read(job_id)[0])
 
 
 STUCK = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,11 +13,10 @@ from control import apps, builds, configvars, heartbeat, push, queue, reconcile,
 from control.context import Context
 from control.heartbeat import Watch
 from control.progress import Progress
-from control.turns import Turns
 from control.values import User
 from core.errors import NotFound, StepFailed
 from models import Build, Job
-from tests.factories import APP, Remote, context, drain, git, job, settle, user
+from tests.factories import APP, Remote, context, drain, elsewhere, git, job, said, settle, started, user
 from tests.misbehaving import Crashing
 from tests.waiting import until
 
@@ -38,26 +36,6 @@ def ada(ctx: Context) -> User:
 @pytest.fixture
 def remote(ctx: Context, ada: User) -> Remote:
     return Remote(ctx, ada)
-
-
-def elsewhere(ctx: Context) -> Context:
-    """Another server on the same database and state."""
-    other = replace(ctx, server="other", turns=Turns(), leases={}, pushes={})
-    other.scratch.mkdir(exist_ok=True)
-    return other
-
-
-def started(ctx: Context) -> tuple[Job, threading.Thread]:
-    """The next job, being done in a thread."""
-    claimed = queue.claim(ctx)
-    assert claimed is not None
-    thread = threading.Thread(target=worker.work, args=(worker.held(ctx, claimed), claimed))
-    thread.start()
-    return claimed, thread
-
-
-def said(ctx: Context, job_id: int) -> str:
-    return "\n".join(ctx.journal.read(job_id)[0])
 
 
 def test_a_build_that_failed_without_a_verdict_is_tried_again(ctx: Context, ada: User, remote: Remote) -> None:
