@@ -38,9 +38,6 @@ class Health:
     path: str
     status: int
 
-    def __str__(self) -> str:
-        return f"healthy after {self.seconds:.1f}s (GET {self.path} {self.status})"
-
 
 class OutOfMemory(Unhealthy):
     """An instance ended for want of memory; `instance` says how much it was allowed."""
